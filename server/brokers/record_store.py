@@ -1,0 +1,115 @@
+"""Long commands on disk: their records, payloads and events, in diskcache with JSON values (never pickle).
+
+A record survives the death of the server process (SQLite in WAL mode, ``synchronous=NORMAL``); a power cut may
+lose the last moments. All calls run on one thread of their own, in order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import diskcache
+import msgspec
+
+from ..commands.command import Command, Payload
+from ..commands.reply_buffer import Event
+
+T = TypeVar("T")
+
+
+class StoredCommand(msgspec.Struct):
+    """What the disk knows of one long command. ``chunks`` counts its event chunks."""
+
+    command: Command
+    payload: Payload
+    events: list[Event]
+    chunks: int
+
+
+class RecordStore:
+    """The folder of records; opened once, used from the event loop."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="records")
+        self._cache: Any = None
+
+    async def open(self) -> list[StoredCommand]:
+        """Open the folder and return every command in it, oldest first."""
+        return await self._run(self._open)
+
+    async def close(self) -> None:
+        """Close the folder after everything asked for so far is written."""
+        if self._cache is not None:
+            await self._run(self._cache.close)
+        self._thread.shutdown(wait=False)
+
+    async def save(self, command: Command, payload: Payload | None = None) -> None:
+        """Write the record, and the payload when given; returns when both are on disk."""
+        record = _to_row(command)
+        sent = None if payload is None else msgspec.to_builtins(payload)
+        await self._run(lambda: self._save(command.command_id, record, sent))
+
+    async def append(self, chunks: list[tuple[str, int, list[Event]]]) -> None:
+        """Write event chunks, each ``(command id, chunk number from 0, events)``, in one transaction."""
+        rows = [(f"events:{cid}:{number}", msgspec.to_builtins(events)) for cid, number, events in chunks]
+        await self._run(lambda: self._write(rows))
+
+    async def delete(self, command_id: str, chunks: int) -> None:
+        """Remove everything of a command."""
+        keys = [f"command:{command_id}", f"payload:{command_id}"]
+        keys += [f"events:{command_id}:{number}" for number in range(chunks)]
+        await self._run(lambda: [self._cache.delete(key) for key in keys])
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    def _open(self) -> list[StoredCommand]:
+        self._cache = diskcache.Cache(
+            str(self._folder),
+            disk=diskcache.JSONDisk,
+            eviction_policy="none",
+            cull_limit=0,
+            disk_compress_level=1,
+        )
+        found = [self._load(key) for key in self._cache.iterkeys() if str(key).startswith("command:")]
+        return sorted(found, key=lambda stored: stored.command.created_at)
+
+    def _load(self, key: str) -> StoredCommand:
+        command = _from_row(self._cache[key])
+        payload = msgspec.convert(self._cache.get(f"payload:{command.command_id}") or {}, Payload)
+        events: list[Event] = []
+        chunks = 0
+        while (chunk := self._cache.get(f"events:{command.command_id}:{chunks}")) is not None:
+            events += msgspec.convert(chunk, list[Event])
+            chunks += 1
+        return StoredCommand(command, payload, events, chunks)
+
+    def _save(self, command_id: str, record: dict[str, Any], payload: dict[str, Any] | None) -> None:
+        rows: list[tuple[str, Any]] = [(f"command:{command_id}", record)]
+        if payload is not None:
+            rows.append((f"payload:{command_id}", payload))
+        self._write(rows)
+
+    def _write(self, rows: list[tuple[str, Any]]) -> None:
+        with self._cache.transact():
+            for key, value in rows:
+                self._cache.set(key, value)
+
+
+def _to_row(command: Command) -> dict[str, Any]:
+    """The result is kept as the text the module sent, so that it stays the same byte for byte."""
+    row: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(command, result=None))
+    row["result"] = None if command.result is None else bytes(command.result).decode()
+    return row
+
+
+def _from_row(row: dict[str, Any]) -> Command:
+    result = row.pop("result", None)
+    command = msgspec.convert(row, Command)
+    command.result = None if result is None else msgspec.Raw(result.encode())
+    return command

@@ -1,0 +1,127 @@
+"""The command record: one request to a module, from its acceptance to its end."""
+
+from __future__ import annotations
+
+import enum
+import time
+import uuid
+from typing import Any
+
+import msgspec
+from codeproject_ai_sdk.protocol import NamedValue
+
+
+class CommandState(str, enum.Enum):
+    """Where a command is in its life. Transitions are one-way and made by the broker's compare-and-set."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    CANCELLING = "cancelling"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+    @property
+    def ended(self) -> bool:
+        """Whether this state is final."""
+        return self in ENDED
+
+
+ENDED = frozenset({CommandState.COMPLETED, CommandState.FAILED, CommandState.CANCELLED, CommandState.EXPIRED})
+LIVE = frozenset({CommandState.QUEUED, CommandState.RUNNING, CommandState.CANCELLING})
+
+
+class Reason(str, enum.Enum):
+    """Why a command did not end as ``completed``; the machine-readable half of its error."""
+
+    MODULE_ERROR = "module_error"
+    MODULE_LOST = "module_lost"
+    MODULE_STOPPED = "module_stopped"
+    POISON = "poison"
+    QUEUE_FULL = "queue_full"
+    TIMEOUT = "timeout"
+    CANCELLED_BY_CLIENT = "cancelled_by_client"
+    CLIENT_GONE = "client_gone"
+    SERVER_RESTART = "server_restart"
+    REPLY_TOO_LARGE = "reply_too_large"
+
+
+class UploadedFile(msgspec.Struct, frozen=True):
+    """One file of a request: its bytes when small, the path of its spool file when large."""
+
+    name: str
+    filename: str
+    content_type: str | None
+    size: int
+    data: bytes | None = None
+    path: str | None = None
+
+
+class Payload(msgspec.Struct, frozen=True):
+    """What the client sent: values in order, files in order, and what followed the route in the path."""
+
+    values: list[NamedValue] = []
+    files: list[UploadedFile] = []
+    segments: list[str] = []
+
+
+class Command(msgspec.Struct, kw_only=True):
+    """One request placed on a queue. Changed only by its broker; everybody else gets copies or reads.
+
+    Times are seconds since the epoch. ``result`` is the module's final JSON object, byte for byte.
+    """
+
+    command_id: str
+    module_id: str
+    queue: str
+    name: str
+    owner: str
+    route: str = ""
+    state: CommandState = CommandState.QUEUED
+    long: bool = False
+    """Its record is on disk; it goes on when its client leaves, and can be polled."""
+    idempotent: bool = False
+    worker_id: str | None = None
+    """The module process that runs it, or, for a control command, the only one that may take it."""
+    control: bool = False
+    """For one worker, ahead of all work and whatever its capacity: cancel, quit, probe."""
+    deliveries: int = 0
+    created_at: float = msgspec.field(default_factory=time.time)
+    started_at: float | None = None
+    """When the module said that its long process runs; ``None`` for a quick command."""
+    ended_at: float | None = None
+    inference_device: str = "CPU"
+    reason: str | None = None
+    error: str | None = None
+    result: msgspec.Raw | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether the command is in a final state."""
+        return self.state.ended
+
+
+class Change(msgspec.Struct, kw_only=True, frozen=True):
+    """What a transition sets beside the state; ``UNSET`` leaves a value as it is."""
+
+    long: bool | msgspec.UnsetType = msgspec.UNSET
+    deliveries: int | msgspec.UnsetType = msgspec.UNSET
+    started_at: float | msgspec.UnsetType | None = msgspec.UNSET
+    inference_device: str | msgspec.UnsetType = msgspec.UNSET
+    reason: str | msgspec.UnsetType | None = msgspec.UNSET
+    error: str | msgspec.UnsetType | None = msgspec.UNSET
+    result: msgspec.Raw | msgspec.UnsetType | None = msgspec.UNSET
+
+
+def new_command_id() -> str:
+    """Return an id that cannot be guessed: for anonymous users the id is the key to the reply."""
+    return str(uuid.uuid4())
+
+
+def result_object(command: Command) -> dict[str, Any]:
+    """Return the module's final JSON object as a dict; empty when there is none."""
+    if command.result is None:
+        return {}
+    value = msgspec.json.decode(command.result)
+    return value if isinstance(value, dict) else {"result": value}

@@ -1,0 +1,347 @@
+"""The dispatcher: what may happen to a command, and when. Every interface creates and follows commands here.
+
+A command is submitted, waits in its queue, is claimed by a worker, and ends in exactly one final state. The
+dispatcher decides the policies (who may see it, cancel deadlines, what happens when its worker dies); the broker
+keeps the records and makes each change by compare-and-set.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from ..brokers.base import Broker, Claim, Wants
+from .command import LIVE, Change, Command, CommandState, Payload, Reason, new_command_id
+from .control import CANCEL, cancel_payload, control_command
+from .errors import CommandError, NotAcceptingError, UnknownCommandError
+from .reply_buffer import EventPage, NewEvent, Reply
+from .routing import Route
+from .workers import Worker
+
+MAX_DELIVERIES = 2
+
+
+class DispatchSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """``queue_length``: commands that may wait in one queue. The others are seconds."""
+
+    queue_length: int = 1024
+    cancel_deadline: float = 10.0
+
+
+class Dispatcher:
+    """Accepts, hands out, cancels and ends commands."""
+
+    def __init__(self, broker: Broker, settings: DispatchSettings) -> None:
+        self._broker = broker
+        self._settings = settings
+        self._known_long: set[tuple[str, str]] = set()
+        self._closed: dict[str, CommandError] = {}
+        self._deadlines: set[asyncio.Task[None]] = set()
+        self.accepting = True
+        self.on_overdue: Callable[[str], Awaitable[None]] | None = None
+        """Called with the id of a worker that did not stop a cancelled command in time."""
+
+    # --- for clients -------------------------------------------------------------------------------
+
+    async def submit(self, route: Route, owner: str, payload: Payload) -> Command:
+        """Place a request on its route's queue.
+
+        Raises ``QueueFullError``, ``NotAcceptingError`` or ``ModuleUnavailableError``; then nothing was accepted.
+        """
+        if not self.accepting:
+            raise NotAcceptingError
+        if (refusal := self._closed.get(route.queue.lower())) is not None:
+            raise refusal
+        command = Command(
+            command_id=new_command_id(),
+            module_id=route.module_id,
+            queue=route.queue,
+            name=route.command,
+            owner=owner,
+            route=route.path,
+            long=route.long_running or (route.module_id, route.command) in self._known_long,
+            idempotent=route.idempotent,
+        )
+        await self._broker.submit(command, payload, self._settings.queue_length)
+        return command
+
+    async def answer(self, command_id: str, timeout: float) -> Command:
+        """Wait until the command has ended or its long process runs; after ``timeout`` seconds a quick one expires."""
+        command = await self._broker.milestone(command_id, timeout)
+        if command is None:
+            raise UnknownCommandError(command_id)
+        if command.ended or command.long:
+            return command
+        error = f"The request timed out (#reqid {command_id})"
+        expired = await self._stop(command_id, CommandState.EXPIRED, Reason.TIMEOUT, error)
+        return expired or await self._record(command_id)
+
+    async def find(self, command_id: str, owner: str) -> Command:
+        """Return the record. Raises ``UnknownCommandError``, also for a command of somebody else."""
+        command = await self._broker.get(command_id)
+        if command is None or command.control or command.owner != owner:
+            raise UnknownCommandError(command_id)
+        return command
+
+    async def owned(self, owner: str) -> list[Command]:
+        """Return the owner's commands, newest first."""
+        records = await self._broker.records()
+        own = [command for command in records if command.owner == owner and not command.control]
+        return sorted(own, key=lambda command: command.created_at, reverse=True)
+
+    async def reply(self, command_id: str) -> Reply:
+        """Return text and fields so far."""
+        reply = await self._broker.reply(command_id)
+        if reply is None:
+            raise UnknownCommandError(command_id)
+        return reply
+
+    async def position(self, command_id: str) -> int | None:
+        """Return how many commands are served before this one; ``None`` when it is not waiting."""
+        return await self._broker.position(command_id)
+
+    async def read(self, command_id: str, after: int, wait: float) -> EventPage:
+        """Return the events after a number, waiting for the first of them."""
+        page = await self._broker.read(command_id, after, wait)
+        if page is None:
+            raise UnknownCommandError(command_id)
+        return page
+
+    async def cancel(self, command_id: str, owner: str) -> Command:
+        """Ask one command to stop; asking again, or after its end, changes nothing. Returns the record."""
+        command = await self.find(command_id, owner)
+        if command.ended:
+            return command
+        return await self._cancel(command, Reason.CANCELLED_BY_CLIENT)
+
+    async def abandon(self, command_id: str) -> None:
+        """The client that waited for a quick command went away: it ends here; its worker is asked to stop."""
+        command = await self._broker.get(command_id)
+        if command is None or command.long:
+            return
+        ended = await self._stop(command_id, CommandState.CANCELLED, Reason.CLIENT_GONE, None)
+        if ended is not None and ended.worker_id is not None:
+            await self._ask_to_stop(ended, ended.worker_id)
+        await self._broker.forget(command_id)
+
+    async def release(self, command_id: str) -> None:
+        """The only reader of a quick command has its answer: drop the record."""
+        command = await self._broker.get(command_id)
+        if command is not None and command.ended and not command.long:
+            await self._broker.forget(command_id)
+
+    # --- for workers ------------------------------------------------------------------------------
+
+    async def claim(self, worker: Worker, wants: Wants, timeout: float) -> Claim | None:
+        """Take the next command for a worker, waiting up to ``timeout`` seconds."""
+        claim = await self._broker.claim(worker.queue, worker.worker_id, wants, timeout)
+        if claim is not None:
+            worker.running.add(claim.command.command_id)
+        return claim
+
+    async def put_back(self, worker: Worker, command_id: str) -> None:
+        """A claimed command did not reach its worker: queue it again, as if it had not been handed out."""
+        worker.running.discard(command_id)
+        command = await self._broker.get(command_id)
+        if command is not None:
+            command.deliveries -= 1
+            await self._broker.requeue(command_id)
+
+    async def started_long(self, command_id: str, inference_device: str) -> None:
+        """``process()`` returned a callable: the command is long from now on, and on disk when this returns."""
+        command = await self._broker.get(command_id)
+        if command is None:
+            return
+        self._known_long.add((command.module_id, command.name))
+        now = time.time()
+        change = Change(long=True, started_at=now, inference_device=inference_device)
+        await self._broker.transition(command_id, {command.state} & LIVE, command.state, change)
+
+    async def append(self, command_id: str, events: list[NewEvent]) -> None:
+        """Add a worker's events to the reply buffer."""
+        await self._broker.append(command_id, events)
+
+    async def finish(self, worker: Worker, command_id: str, success: bool, output: msgspec.Raw) -> bool:
+        """Take a worker's final answer; false when nobody waits for it any more."""
+        command = await self._broker.get(command_id)
+        if command is None or command.ended:
+            worker.running.discard(command_id)
+            return False
+        ended = await self._end_with_result(command, success, output)
+        worker.running.discard(command_id)
+        if not command.control:
+            worker.request_count += 1
+        elif command.name == CANCEL:
+            await self._broker.forget(command_id)
+        return ended is not None
+
+    async def last_n(self, command_id: str) -> int:
+        """Return the highest module-side event number that arrived."""
+        return await self._broker.last_n(command_id)
+
+    async def flush(self) -> None:
+        """Return when everything appended so far is on disk."""
+        await self._broker.flush()
+
+    # --- for the supervisor -------------------------------------------------------------------------
+
+    async def control(self, worker: Worker, name: str, payload: Payload, timeout: float) -> Command | None:
+        """Send one worker a control command and wait for its end; ``None`` when it did not answer in time."""
+        command = control_command(worker.worker_id, worker.module_id, worker.queue, name)
+        await self._broker.submit(command, payload, 0)
+        ended = await self._broker.milestone(command.command_id, timeout)
+        if ended is None or not ended.ended:
+            late = Change(reason=Reason.TIMEOUT.value)
+            await self._broker.transition(command.command_id, LIVE, CommandState.EXPIRED, late)
+            ended = None
+        await self._broker.forget(command.command_id)
+        return ended
+
+    def close_queue(self, queue: str, refusal: CommandError) -> None:
+        """Refuse new commands on a queue, because nothing will serve it."""
+        self._closed[queue.lower()] = refusal
+
+    def open_queue(self, queue: str) -> None:
+        """Accept commands on a queue again."""
+        self._closed.pop(queue.lower(), None)
+
+    async def fail_waiting(self, queue: str, reason: Reason, error: str) -> None:
+        """End every command that waits in a queue which nothing will serve any more."""
+        for command in await self._broker.records():
+            if command.queue.lower() == queue.lower() and command.state is CommandState.QUEUED:
+                await self._stop(command.command_id, CommandState.FAILED, reason, error)
+
+    async def worker_gone(self, worker: Worker, detail: str, deliberate: bool = False) -> None:
+        """A worker's process has ended: redeliver or end what it was running.
+
+        ``deliberate``: the server stopped it, so its commands are not suspected of having killed it.
+        """
+        for command_id in list(worker.running):
+            worker.running.discard(command_id)
+            command = await self._broker.get(command_id)
+            if command is not None and not command.ended:
+                await self._lose(command, detail, deliberate)
+        for command in await self._broker.records():
+            if command.control and command.worker_id == worker.worker_id:
+                await self._lose(command, detail, deliberate)
+
+    async def recover(self) -> list[Command]:
+        """After a start: end the commands that were running when the server died. Returns those ended."""
+        ended = []
+        error = "The server stopped while this command was running. Send it again."
+        for command in await self._broker.records():
+            if command.state in (CommandState.RUNNING, CommandState.CANCELLING):
+                state = CommandState.FAILED if command.state is CommandState.RUNNING else CommandState.CANCELLED
+                done = await self._stop(command.command_id, state, Reason.SERVER_RESTART, error)
+                ended += [done] if done is not None else []
+        return ended
+
+    async def drain(self, seconds: float) -> None:
+        """Take no new commands and give the running ones this long to end."""
+        self.accepting = False
+        deadline = time.monotonic() + seconds
+        for command in await self._broker.records():
+            if command.state in (CommandState.RUNNING, CommandState.CANCELLING) and not command.control:
+                await self._wait_ended(command.command_id, deadline)
+
+    async def close(self) -> None:
+        """Stop the cancel deadlines."""
+        for task in self._deadlines:
+            task.cancel()
+        await asyncio.gather(*self._deadlines, return_exceptions=True)
+
+    # --- inside -----------------------------------------------------------------------------------------
+
+    async def _record(self, command_id: str) -> Command:
+        command = await self._broker.get(command_id)
+        if command is None:
+            raise UnknownCommandError(command_id)
+        return command
+
+    async def _wait_ended(self, command_id: str, deadline: float) -> None:
+        after = 0
+        while (left := deadline - time.monotonic()) > 0:
+            page = await self._broker.read(command_id, after, left)
+            if page is None or page.ended:
+                return
+            after = page.events[-1].seq if page.events else after
+
+    async def _end_with_result(self, command: Command, success: bool, output: msgspec.Raw) -> Command | None:
+        if command.state is CommandState.CANCELLING:
+            change = Change(result=output, reason=command.reason or Reason.CANCELLED_BY_CLIENT.value)
+            return await self._broker.transition(command.command_id, LIVE, CommandState.CANCELLED, change)
+        if success:
+            change = Change(result=output)
+            return await self._broker.transition(command.command_id, LIVE, CommandState.COMPLETED, change)
+        change = Change(result=output, reason=Reason.MODULE_ERROR.value, error=_error_text(output))
+        return await self._broker.transition(command.command_id, LIVE, CommandState.FAILED, change)
+
+    async def _stop(self, command_id: str, state: CommandState, reason: Reason, error: str | None) -> Command | None:
+        return await self._broker.transition(command_id, LIVE, state, Change(reason=reason.value, error=error))
+
+    async def _cancel(self, command: Command, reason: Reason) -> Command:
+        change = Change(reason=reason.value)
+        queued = {CommandState.QUEUED}
+        ended = await self._broker.transition(command.command_id, queued, CommandState.CANCELLED, change)
+        if ended is not None:
+            return ended
+        running = {CommandState.RUNNING}
+        asked = await self._broker.transition(command.command_id, running, CommandState.CANCELLING, change)
+        if asked is not None and asked.worker_id is not None:
+            await self._ask_to_stop(asked, asked.worker_id)
+            self._watch_cancel(asked.command_id, asked.worker_id)
+        return asked or await self._record(command.command_id)
+
+    async def _ask_to_stop(self, command: Command, worker_id: str) -> None:
+        control = control_command(worker_id, command.module_id, command.queue, CANCEL)
+        await self._broker.submit(control, cancel_payload(command.command_id), 0)
+
+    def _watch_cancel(self, command_id: str, worker_id: str) -> None:
+        task = asyncio.create_task(self._enforce_cancel(command_id, worker_id))
+        self._deadlines.add(task)
+        task.add_done_callback(self._deadlines.discard)
+
+    async def _enforce_cancel(self, command_id: str, worker_id: str) -> None:
+        """A worker that does not stop in time is killed, which ends the command."""
+        await self._wait_ended(command_id, time.monotonic() + self._settings.cancel_deadline)
+        command = await self._broker.get(command_id)
+        if command is not None and not command.ended and self.on_overdue is not None:
+            await self.on_overdue(worker_id)
+
+    async def _lose(self, command: Command, detail: str, deliberate: bool) -> None:
+        """Decide about one command whose worker has ended."""
+        command_id = command.command_id
+        if command.control:
+            await self._stop(command_id, CommandState.FAILED, Reason.MODULE_LOST, detail)
+            await self._broker.forget(command_id)
+        elif command.state is CommandState.CANCELLING:
+            reason = Reason(command.reason) if command.reason else Reason.CANCELLED_BY_CLIENT
+            await self._stop(command_id, CommandState.CANCELLED, reason, None)
+        elif deliberate and await self._may_run_again(command):
+            command.deliveries -= 1
+            await self._broker.requeue(command_id)
+        elif command.deliveries >= MAX_DELIVERIES:
+            error = f"The module stopped {command.deliveries} times while running this command. {detail}"
+            await self._stop(command_id, CommandState.FAILED, Reason.POISON, error)
+        elif await self._may_run_again(command):
+            await self._broker.requeue(command_id)
+        else:
+            error = f"The module stopped while running this command. {detail} Send it again."
+            await self._stop(command_id, CommandState.FAILED, Reason.MODULE_LOST, error)
+
+    async def _may_run_again(self, command: Command) -> bool:
+        """Redelivery is invisible only when no text was delivered; otherwise the route must allow it."""
+        reply = await self._broker.reply(command.command_id)
+        return command.idempotent or reply is None or not reply.text
+
+
+def _error_text(output: msgspec.Raw) -> str:
+    try:
+        answer = msgspec.json.decode(output)
+    except msgspec.DecodeError:
+        answer = None
+    text = answer.get("error") if isinstance(answer, dict) else None
+    return str(text) if text else "The module reported an error without a text."

@@ -1,0 +1,126 @@
+"""The reply buffer: the append-only, numbered event log of one command."""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from typing import Any
+
+import msgspec
+
+
+class EventKind(str, enum.Enum):
+    """What an event of a reply buffer says."""
+
+    QUEUED = "queued"
+    STARTED = "started"
+    DELTA = "delta"
+    FIELDS = "fields"
+    RESULT = "result"
+    ERROR = "error"
+    CANCELLED = "cancelled"
+
+
+class NewEvent(msgspec.Struct, frozen=True):
+    """An event before it has its number. ``n`` is the module's own number of it, 0 when the server made it."""
+
+    kind: EventKind
+    data: Any
+    n: int = 0
+
+
+class Event(msgspec.Struct, frozen=True):
+    """One numbered event. ``data``: text for a delta, an object for the other kinds."""
+
+    seq: int
+    kind: EventKind
+    data: Any
+    n: int = 0
+
+
+class EventPage(msgspec.Struct, frozen=True):
+    """The events after a given number. ``gone`` is true when some of them are no longer kept."""
+
+    events: list[Event]
+    ended: bool
+    gone: bool = False
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """What a poll shows: the text so far (``None`` when the module writes none) and the fields so far."""
+
+    text: str | None
+    fields: dict[str, Any]
+    last_seq: int
+
+
+class ReplyBuffer:
+    """Gap-free numbered events, bounded in bytes; text and fields so far are derived from them.
+
+    When the bound is passed the oldest events are dropped, so a late reader may be told that history is
+    gone, but the text so far stays whole: it is what polling clients see.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._events: deque[Event] = deque()
+        self._sizes: deque[int] = deque()
+        self._bytes = 0
+        self._max_bytes = max_bytes
+        self._text: list[str] = []
+        self._has_text = False
+        self._fields: dict[str, Any] = {}
+        self.last_seq = 0
+        self.last_n = 0
+        """The highest module-side number seen; a repeat after a reconnect is dropped by it."""
+
+    def append(self, new: NewEvent) -> Event | None:
+        """Number and keep an event; return it, or ``None`` when its ``n`` was seen before."""
+        if new.n and new.n <= self.last_n:
+            return None
+        event = Event(self.last_seq + 1, new.kind, new.data, new.n)
+        self._keep(event)
+        return event
+
+    def restore(self, event: Event) -> None:
+        """Keep an event read back from disk, with the number it had."""
+        self._keep(event)
+
+    def after(self, seq: int) -> tuple[list[Event], bool]:
+        """Return the kept events with a number above ``seq``, and whether older ones of them are gone."""
+        first_kept = self._events[0].seq if self._events else self.last_seq + 1
+        skip = max(0, seq + 1 - first_kept)
+        if skip == 0:
+            return list(self._events), seq + 1 < first_kept
+        if skip >= len(self._events):
+            return [], False
+        return [self._events[index] for index in range(skip, len(self._events))], False
+
+    def reply(self) -> Reply:
+        """Return text and fields so far."""
+        if len(self._text) > 1:
+            self._text = ["".join(self._text)]
+        text = "".join(self._text) if self._has_text else None
+        return Reply(text, dict(self._fields), self.last_seq)
+
+    @property
+    def delivered_text(self) -> bool:
+        """Whether any text was delivered: such a command is not run a second time unseen."""
+        return any(self._text)
+
+    def _keep(self, event: Event) -> None:
+        self.last_seq = event.seq
+        self.last_n = max(self.last_n, event.n)
+        if event.kind is EventKind.DELTA:
+            self._has_text = True
+            self._text.append(event.data)
+            size = len(event.data) + 64
+        else:
+            if event.kind is EventKind.FIELDS:
+                self._fields.update(event.data)
+            size = len(msgspec.json.encode(event.data)) + 64
+        self._events.append(event)
+        self._sizes.append(size)
+        self._bytes += size
+        while self._bytes > self._max_bytes and len(self._events) > 1:
+            self._events.popleft()
+            self._bytes -= self._sizes.popleft()

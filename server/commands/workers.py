@@ -1,0 +1,95 @@
+"""Workers: the module processes that take commands, as far as the server hears from them.
+
+The API layer notes what a worker says; the supervisor reads it. A worker id is the launch id of a process
+the server started, or ``external:<module id>`` for one that a developer started by hand.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import time
+from collections.abc import Callable
+
+import msgspec
+
+
+class Worker(msgspec.Struct, kw_only=True):
+    """One module process. ``kind`` is how it connects: ``channel``, ``queue``, or ``none`` so far."""
+
+    worker_id: str
+    module_id: str
+    queue: str
+    secret: str = ""
+    kind: str = "none"
+    connected: bool = False
+    heard: bool = False
+    """The process has made contact since its launch."""
+    failure: str | None = None
+    """Why the module itself said that it cannot work."""
+    parallelism: int = 1
+    long_parallelism: int = 1
+    started_at: float = msgspec.field(default_factory=time.time)
+    last_seen: float = 0.0
+    request_count: int = 0
+    running: set[str] = msgspec.field(default_factory=set)
+    status_data: msgspec.Raw | None = None
+
+
+class WorkerRegistry:
+    """The living workers by id, and who wants to know when one is first heard or goes away."""
+
+    def __init__(self) -> None:
+        self._workers: dict[str, Worker] = {}
+        self._changed = asyncio.Condition()
+        self.on_gone: list[Callable[[str], None]] = []
+
+    def add(self, worker: Worker) -> None:
+        """Register a worker; the supervisor calls this before it starts the process."""
+        self._workers[worker.worker_id] = worker
+
+    def remove(self, worker_id: str) -> None:
+        """Forget a worker whose process has ended."""
+        self._workers.pop(worker_id, None)
+        for callback in self.on_gone:
+            callback(worker_id)
+
+    def get(self, worker_id: str) -> Worker | None:
+        """Return the worker, or ``None``."""
+        return self._workers.get(worker_id)
+
+    def of_module(self, module_id: str) -> Worker | None:
+        """Return the newest worker of a module (any letter case), or ``None``."""
+        found = None
+        for worker in self._workers.values():
+            if worker.module_id.lower() == module_id.lower():
+                found = worker
+        return found
+
+    def all(self) -> list[Worker]:
+        """Return every worker."""
+        return list(self._workers.values())
+
+    def authenticate(self, worker_id: str, module_id: str, secret: str) -> Worker | None:
+        """Return the worker that this launch secret belongs to, or ``None``."""
+        worker = self._workers.get(worker_id)
+        if worker is None or not worker.secret or worker.module_id != module_id:
+            return None
+        return worker if hmac.compare_digest(worker.secret, secret) else None
+
+    async def note_contact(self, worker: Worker) -> None:
+        """Record that the worker was heard from just now, and wake those who wait for its first word."""
+        worker.last_seen = time.time()
+        if not worker.heard:
+            worker.heard = True
+            await self.announce()
+
+    async def announce(self) -> None:
+        """Wake everybody who waits for a worker to change."""
+        async with self._changed:
+            self._changed.notify_all()
+
+    async def wait_for(self, condition: Callable[[], bool]) -> None:
+        """Wait until the condition holds; it is looked at whenever a worker changes."""
+        async with self._changed:
+            await self._changed.wait_for(condition)

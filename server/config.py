@@ -1,0 +1,149 @@
+"""Server settings: defaults, then the settings file, then the environment, then flags, into one frozen object."""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import json5
+import msgspec
+
+ROOT = Path(__file__).resolve().parent.parent
+"""The folder of the installation: ``server/``, ``sdk/``, ``modules/`` and ``explorer/`` are in it."""
+
+ENVIRONMENT_PREFIX = "MILLRACE_"
+
+
+class SettingsError(Exception):
+    """A setting that cannot be used; the text names where it came from and what to write instead."""
+
+
+class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All settings of one server. Times are seconds, sizes bytes."""
+
+    host: str = "127.0.0.1"
+    port: int = 32168
+    data_dir: Path = ROOT / "data"
+    modules_dir: Path = ROOT / "modules"
+    api_keys: dict[str, str] = {}
+    """Key → name of its owner. Empty: everybody is the anonymous local user."""
+    allowed_addresses: list[str] = []
+    """Networks (CIDR) whose clients need no key when the server listens beyond loopback."""
+    compatible_version: str = "2.9.5"
+    """The CodeProject.AI Server version that modules check against."""
+    launch_modules: bool = True
+    response_timeout: float = 30.0
+    queue_length: int = 1024
+    queue_timeout: float = 3600.0
+    cancel_deadline: float = 10.0
+    reply_bytes: int = 4 * 1024 * 1024
+    reply_retention: float = 600.0
+    result_retention: float = 86400.0
+    drain: float = 5.0
+    max_body_bytes: int = 128 * 1024 * 1024
+    log_level: str = "information"
+
+    @property
+    def loopback_only(self) -> bool:
+        """Whether only this machine can reach the server."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+def load_settings(arguments: list[str], environment: Mapping[str, str]) -> tuple[ServerSettings, argparse.Namespace]:
+    """Build the settings. Raises ``SettingsError``; argparse ends the program for ``--help`` and wrong flags."""
+    options = _parser().parse_args(arguments)
+    values = _from_file(options.settings or environment.get("MILLRACE_SETTINGS"))
+    values.update(_from_environment(environment))
+    flags = {
+        "host": options.host,
+        "port": options.port,
+        "data_dir": options.data_dir,
+        "modules_dir": options.modules_dir,
+    }
+    values.update({name: value for name, value in flags.items() if value is not None})
+    try:
+        settings = msgspec.convert(values, ServerSettings, strict=False, dec_hook=_path)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"A setting cannot be used: {error}") from None
+    _check(settings)
+    absolute = {"data_dir": settings.data_dir.absolute(), "modules_dir": settings.modules_dir.absolute()}
+    return msgspec.structs.replace(settings, **absolute), options
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m server", description="Millrace, a local AI server.")
+    parser.add_argument("--host", help="address to listen on (default 127.0.0.1)")
+    parser.add_argument("--port", type=int, help="port to listen on (default 32168)")
+    parser.add_argument("--data-dir", help="folder for records, logs and module environments")
+    parser.add_argument("--modules-dir", help="folder with the modules")
+    parser.add_argument("--settings", help="settings file (default: millrace.json beside the server folder)")
+    parser.add_argument(
+        "--install-modules",
+        nargs="*",
+        metavar="ID",
+        help="make the environments of these modules (default: all), then exit",
+    )
+    return parser
+
+
+def _from_file(named: str | None) -> dict[str, Any]:
+    path = Path(named) if named else ROOT / "millrace.json"
+    if not named and not path.exists():
+        return {}
+    try:
+        values = json5.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"The settings file {path} cannot be read: {error}") from None
+    if not isinstance(values, dict):
+        raise SettingsError(f'The settings file {path} must hold one object, like {{"port": 32168}}.')
+    return values
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for name in ServerSettings.__struct_fields__:
+        text = environment.get(ENVIRONMENT_PREFIX + name.upper())
+        if not text:
+            continue
+        if name == "api_keys":
+            values[name] = dict(_key_and_owner(item) for item in text.split(",") if item.strip())
+        elif name == "allowed_addresses":
+            values[name] = [item.strip() for item in text.split(",") if item.strip()]
+        else:
+            values[name] = text
+    return values
+
+
+def _key_and_owner(item: str) -> tuple[str, str]:
+    """``owner=key`` or just ``key``."""
+    owner, _, key = item.strip().rpartition("=")
+    return key, owner or "api-key"
+
+
+def _path(kind: type, value: Any) -> Any:
+    if kind is Path:
+        return Path(value)
+    raise NotImplementedError(kind)
+
+
+def _check(settings: ServerSettings) -> None:
+    if not 0 <= settings.port <= 65535:
+        raise SettingsError(f"The port {settings.port} is not between 1 and 65535 (0 lets the system choose).")
+    for network in settings.allowed_addresses:
+        try:
+            ipaddress.ip_network(network, strict=False)
+        except ValueError as error:
+            raise SettingsError(f"allowed_addresses: {error}; write it like 192.168.1.0/24.") from None
+    if not settings.loopback_only and not settings.api_keys and not settings.allowed_addresses:
+        raise SettingsError(
+            f"Listening on {settings.host} lets other machines in. Set MILLRACE_API_KEYS (name=key) or "
+            "MILLRACE_ALLOWED_ADDRESSES (for example 192.168.1.0/24) first."
+        )

@@ -1,0 +1,76 @@
+"""The server's log entries, kept in memory for the log pages and written to the log file as they come."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import deque
+from datetime import datetime, timezone
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+
+import msgspec
+
+KEPT_ENTRIES = 5000
+MAX_ENTRY_CHARACTERS = 8192
+_LEVELS = {
+    "trace": logging.DEBUG,
+    "debug": logging.DEBUG,
+    "information": logging.INFO,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+    "critical": logging.CRITICAL,
+}
+_TERMINAL_CODES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+
+
+class LogEntry(msgspec.Struct, frozen=True):
+    """One entry; ``timestamp`` is ISO 8601 UTC, ``level`` lower case."""
+
+    id: int
+    timestamp: str
+    entry: str
+    level: str
+    category: str
+    label: str
+    exception: str = ""
+
+
+class LogBook:
+    """Everything the server and its modules said, newest last; the oldest entries fall out."""
+
+    def __init__(self) -> None:
+        self._entries: deque[LogEntry] = deque(maxlen=KEPT_ENTRIES)
+        self._last_id = 0
+        self._logger = logging.getLogger("millrace")
+
+    def add(self, entry: str, level: str = "information", category: str = "Server", label: str = "") -> None:
+        """Keep an entry; an unknown level counts as information, too long a text is cut and says so."""
+        known = level.lower() if level.lower() in _LEVELS else "information"
+        text = _TERMINAL_CODES.sub("", entry)
+        if len(text) > MAX_ENTRY_CHARACTERS:
+            text = f"{text[:MAX_ENTRY_CHARACTERS]} … ({len(text)} characters)"
+        self._last_id += 1
+        now = datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        self._entries.append(LogEntry(self._last_id, now, f"{category}: {text}", known, category, label))
+        self._logger.log(_LEVELS[known], "%s: %s", category, text)
+
+    def after(self, last_id: int, count: int) -> list[LogEntry]:
+        """Return the entries with a higher id: the newest ``count`` of them, oldest first."""
+        found = [entry for entry in self._entries if entry.id > last_id]
+        return found[-count:] if count > 0 else []
+
+
+def configure_logging(folder: Path) -> None:
+    """Send the log to the terminal and to ``millrace.log`` in the folder (5 files of 4 MB)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    style = logging.Formatter("%(asctime)s %(levelname).1s %(message)s", "%H:%M:%S")
+    file = RotatingFileHandler(folder / "millrace.log", maxBytes=4_000_000, backupCount=4, encoding="utf-8")
+    terminal = logging.StreamHandler()
+    logger = logging.getLogger("millrace")
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    for handler in (file, terminal):
+        handler.setFormatter(style)
+        logger.addHandler(handler)
