@@ -28,6 +28,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     port: int = 32168
     data_dir: Path = ROOT / "data"
     modules_dir: Path = ROOT / "modules"
+    environments_dir: Path = Path()
+    """Where the module environments are; ``environments`` in the data folder unless it is set."""
     api_keys: dict[str, str] = {}
     """Key → name of its owner. Empty: everybody is the anonymous local user."""
     allowed_addresses: list[str] = []
@@ -74,8 +76,18 @@ def load_settings(arguments: list[str], environment: Mapping[str, str]) -> tuple
     except msgspec.ValidationError as error:
         raise SettingsError(f"A setting cannot be used: {error}") from None
     _check(settings)
-    absolute = {"data_dir": settings.data_dir.absolute(), "modules_dir": settings.modules_dir.absolute()}
-    return msgspec.structs.replace(settings, **absolute), options
+    return _with_absolute_folders(settings), options
+
+
+def _with_absolute_folders(settings: ServerSettings) -> ServerSettings:
+    data = settings.data_dir.absolute()
+    environments = settings.environments_dir
+    return msgspec.structs.replace(
+        settings,
+        data_dir=data,
+        modules_dir=settings.modules_dir.absolute(),
+        environments_dir=data / "environments" if environments == Path() else environments.absolute(),
+    )
 
 
 def _parser() -> argparse.ArgumentParser:

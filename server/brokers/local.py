@@ -101,10 +101,11 @@ class _Queue:
 
 
 class LocalBroker:
-    """Implements ``brokers.base.Broker``. ``folder`` is where the records are kept."""
+    """Implements ``brokers.base.Broker``. ``folder``: for the records; ``spool``: where uploads wait for their end."""
 
-    def __init__(self, folder: Path, reply_bytes: int = 4 * 1024 * 1024) -> None:
+    def __init__(self, folder: Path, spool: Path, reply_bytes: int = 4 * 1024 * 1024) -> None:
         self._store = RecordStore(folder)
+        self._spool = spool
         self._reply_bytes = reply_bytes
         self._entries: dict[str, _Entry] = {}
         self._queues: dict[str, _Queue] = {}
@@ -202,7 +203,8 @@ class LocalBroker:
         entry.command = new
         if state.ended:
             self._note_end(entry)
-            entry.payload = Payload()
+            payload, entry.payload = entry.payload, Payload()
+            await self._discard_files(payload)
         entry.wake()
         return new
 
@@ -289,6 +291,11 @@ class LocalBroker:
         if entry.command.long:
             await self._store.delete(command_id, entry.chunks)
 
+    async def _discard_files(self, payload: Payload) -> None:
+        paths = [Path(file.path) for file in payload.files if file.path is not None]
+        if paths:
+            await asyncio.to_thread(_remove, paths)
+
     def _queue(self, name: str) -> _Queue:
         return self._queues.setdefault(name.lower(), _Queue())
 
@@ -368,6 +375,17 @@ class LocalBroker:
         while self._dirty:
             await self.flush()
             await asyncio.sleep(FLUSH_SECONDS)
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)
+
+
+def _remove_others(folder: Path, kept: set[str]) -> None:
+    """Uploads whose command did not survive the last run."""
+    if folder.is_dir():
+        _remove(path for path in folder.iterdir() if str(path) not in kept)
 
 
 def _set_values(change: Change) -> dict[str, object]:

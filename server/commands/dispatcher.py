@@ -77,7 +77,7 @@ class Dispatcher:
             return command
         error = f"The request timed out (#reqid {command_id})"
         expired = await self._stop(command_id, CommandState.EXPIRED, Reason.TIMEOUT, error)
-        return expired or await self._record(command_id)
+        return expired or await self.record(command_id)
 
     async def find(self, command_id: str, owner: str) -> Command:
         """Return the record. Raises ``UnknownCommandError``, also for a command of somebody else."""
@@ -156,9 +156,15 @@ class Dispatcher:
         if command is None:
             return
         self._known_long.add((command.module_id, command.name))
-        now = time.time()
-        change = Change(long=True, started_at=now, inference_device=inference_device)
+        change = Change(long=True, started_at=time.time(), inference_device=inference_device)
         await self._broker.transition(command_id, {command.state} & LIVE, command.state, change)
+
+    async def note_long(self, command_id: str) -> None:
+        """A queued or running command has shown that its route starts long commands."""
+        command = await self._broker.get(command_id)
+        if command is not None:
+            self._known_long.add((command.module_id, command.name))
+            await self._broker.transition(command_id, {command.state} & LIVE, command.state, Change(long=True))
 
     async def append(self, command_id: str, events: list[NewEvent]) -> None:
         """Add a worker's events to the reply buffer."""
@@ -255,7 +261,8 @@ class Dispatcher:
 
     # --- inside -----------------------------------------------------------------------------------------
 
-    async def _record(self, command_id: str) -> Command:
+    async def record(self, command_id: str) -> Command:
+        """Return the record, whoever owns it. Raises ``UnknownCommandError``."""
         command = await self._broker.get(command_id)
         if command is None:
             raise UnknownCommandError(command_id)
@@ -293,7 +300,7 @@ class Dispatcher:
         if asked is not None and asked.worker_id is not None:
             await self._ask_to_stop(asked, asked.worker_id)
             self._watch_cancel(asked.command_id, asked.worker_id)
-        return asked or await self._record(command.command_id)
+        return asked or await self.record(command.command_id)
 
     async def _ask_to_stop(self, command: Command, worker_id: str) -> None:
         control = control_command(worker_id, command.module_id, command.queue, CANCEL)

@@ -46,6 +46,15 @@ class RouteTable:
         """Return every route that is in effect, by path."""
         return [self._routes[path] for path in sorted(self._routes)]
 
+    def module_named(self, module_id: str) -> str | None:
+        """Return the id, as its settings spell it, of a registered module given in any letter case."""
+        return next((known for known in self._by_module if known.lower() == module_id.lower()), None)
+
+    def module_name(self, module_id: str) -> str:
+        """Return the display name of a module; its id when it has no routes."""
+        routes = self._by_module.get(module_id)
+        return routes[0].module_name if routes else module_id
+
     def match(self, path: str) -> RouteMatch | None:
         """Find the route of a path without ``/v1/``: exact, else the longest whole-segment prefix; any letter case.
 

@@ -25,6 +25,8 @@ class Worker(msgspec.Struct, kw_only=True):
     connected: bool = False
     heard: bool = False
     """The process has made contact since its launch."""
+    initialised: bool = False
+    """The module has said that it takes commands (channel only)."""
     failure: str | None = None
     """Why the module itself said that it cannot work."""
     parallelism: int = 1

@@ -1,0 +1,39 @@
+"""The HTTP application: which middlewares run, and how a path finds its handler."""
+
+from __future__ import annotations
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from ..config import ServerSettings
+from ..log_book import LogBook
+from .errors import error_middleware
+from .owner import owner_middleware
+
+
+def new_application(settings: ServerSettings, log: LogBook, module_routes: Handler) -> web.Application:
+    """Return an application without routes; ``module_routes`` answers the POSTs under ``/v1/`` they leave."""
+    middlewares = [error_middleware(log), owner_middleware(settings), _lenient_paths(module_routes)]
+    return web.Application(middlewares=middlewares, client_max_size=settings.max_body_bytes)
+
+
+def _lenient_paths(module_routes: Handler) -> Middleware:
+    """Accept any letter case and a trailing slash, as clients of the ancestor do."""
+
+    @web.middleware
+    async def find(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.match_info.http_exception is None:
+            return await handler(request)
+        plain = "/" + request.path.strip("/").lower()
+        if plain != request.path:
+            twin = request.clone(rel_url=request.rel_url.with_path(plain, keep_query=True))
+            found = await request.app.router.resolve(twin)
+            if found.http_exception is None:
+                twin._match_info = found  # aiohttp's own dispatch sets it the same way
+                found.add_app(request.app)
+                return await found.handler(twin)
+        if request.method == "POST" and plain.startswith("/v1/"):
+            return await module_routes(request)
+        return await handler(request)
+
+    return find

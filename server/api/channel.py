@@ -1,0 +1,278 @@
+"""The server's end of the channel: one WebSocket per module process, in the messages of the SDK's ``protocol``."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import msgspec
+from aiohttp import WSMsgType, web
+from codeproject_ai_sdk import protocol
+
+from ..brokers.base import Claim, Wants
+from ..commands.command import Payload
+from ..commands.control import CANCEL, QUIT
+from ..commands.dispatcher import Dispatcher
+from ..commands.reply_buffer import EventKind, NewEvent
+from ..commands.workers import Worker, WorkerRegistry
+from ..log_book import LogBook
+
+HELLO_SECONDS = 10.0
+CLAIM_SECONDS = 60.0
+ACK_SECONDS = 0.05
+PING_SECONDS = 10.0
+MAX_FRAME = 64 * 1024 * 1024
+
+
+class Channel:
+    """Accepts the connections of module processes."""
+
+    def __init__(self, dispatcher: Dispatcher, workers: WorkerRegistry, log: LogBook) -> None:
+        self._dispatcher = dispatcher
+        self._workers = workers
+        self._log = log
+
+    async def handle(self, request: web.Request) -> web.WebSocketResponse:
+        """Serve one connection until it closes."""
+        socket = web.WebSocketResponse(heartbeat=PING_SECONDS, max_msg_size=MAX_FRAME, compress=False)
+        await socket.prepare(request)
+        hello = await self._hello(socket)
+        if hello is None:
+            return socket
+        worker = self._workers.authenticate(hello.launch_id, hello.module_id, hello.secret)
+        if worker is None:
+            await self._refuse(socket, "The launch secret is not valid: this server did not start this process.")
+            return socket
+        connection = ChannelConnection(socket, worker, self._dispatcher, self._workers, self._log)
+        await connection.run(hello)
+        return socket
+
+    async def _hello(self, socket: web.WebSocketResponse) -> protocol.Hello | None:
+        try:
+            first = protocol.decode_to_server(await socket.receive_str(timeout=HELLO_SECONDS))
+        except (TypeError, asyncio.TimeoutError, msgspec.DecodeError):
+            await self._refuse(socket, "The first message must be a hello.")
+            return None
+        if not isinstance(first, protocol.Hello):
+            await self._refuse(socket, "The first message must be a hello.")
+            return None
+        if first.version != protocol.VERSION:
+            text = f"This server speaks version {protocol.VERSION} of the channel, the module version {first.version}."
+            await self._refuse(socket, text)
+            return None
+        return first
+
+    @staticmethod
+    async def _refuse(socket: web.WebSocketResponse, reason: str) -> None:
+        with contextlib.suppress(ConnectionError):
+            await socket.send_str(protocol.encode(protocol.Refused(reason)).decode())
+            await socket.close()
+
+
+class ChannelConnection:
+    """One living connection: takes commands for its worker, and passes on what the worker says."""
+
+    def __init__(
+        self,
+        socket: web.WebSocketResponse,
+        worker: Worker,
+        dispatcher: Dispatcher,
+        workers: WorkerRegistry,
+        log: LogBook,
+    ) -> None:
+        self._socket = socket
+        self._worker = worker
+        self._dispatcher = dispatcher
+        self._workers = workers
+        self._log = log
+        self._sending = asyncio.Lock()
+        self._quick: set[str] = set()
+        self._long: set[str] = set()
+        self._ready = asyncio.Event()
+        self._capacity = asyncio.Event()
+        self._unacknowledged: dict[str, int] = {}
+        self._arrived = asyncio.Event()
+
+    async def run(self, hello: protocol.Hello) -> None:
+        """Serve the connection until it closes."""
+        worker = self._worker
+        worker.kind, worker.connected = "channel", True
+        if worker.initialised:
+            self._ready.set()
+        await self._resume(hello)
+        await self._workers.note_contact(worker)
+        helpers = [asyncio.create_task(self._hand_out()), asyncio.create_task(self._acknowledge())]
+        try:
+            await self._read()
+        finally:
+            worker.connected = False
+            for task in helpers:
+                task.cancel()
+            await asyncio.gather(*helpers, return_exceptions=True)
+            await asyncio.shield(asyncio.ensure_future(self._workers.announce()))
+
+    # --- what the module says ---------------------------------------------------------------------
+
+    async def _read(self) -> None:
+        async for frame in self._socket:
+            if frame.type is not WSMsgType.TEXT:
+                continue
+            try:
+                message = protocol.decode_to_server(frame.data)
+            except msgspec.DecodeError as error:
+                self._log.add(f"A message on the channel could not be read: {error}", "error", self._worker.module_id)
+                continue
+            await self._take(message)
+
+    async def _take(self, message: protocol.ToServer) -> None:
+        await self._workers.note_contact(self._worker)
+        match message:
+            case protocol.Events():
+                await self._take_events(message)
+            case protocol.Result():
+                await self._take_result(message)
+            case protocol.Started():
+                self._quick.discard(message.command_id)
+                self._long.add(message.command_id)
+                self._capacity.set()
+                await self._dispatcher.started_long(message.command_id, message.inference_device)
+            case protocol.Ready():
+                self._worker.parallelism = max(1, message.parallelism)
+                self._worker.long_parallelism = max(1, message.long_parallelism)
+                self._worker.initialised = True
+                self._ready.set()
+            case protocol.Status():
+                self._worker.status_data = message.data
+            case protocol.Log():
+                category = message.category or self._worker.module_id
+                self._log.add(message.entry, message.level, category, message.label)
+            case protocol.Hello() | protocol.Heartbeat():
+                pass
+
+    async def _take_events(self, message: protocol.Events) -> None:
+        if message.command_id not in self._worker.running:
+            return
+        events = [_new_event(event, message.first + index) for index, event in enumerate(message.events)]
+        await self._dispatcher.append(message.command_id, events)
+        self._note_arrival(message.command_id, message.first + len(events) - 1)
+
+    async def _take_result(self, message: protocol.Result) -> None:
+        await self._dispatcher.finish(self._worker, message.command_id, message.success, message.output)
+        self._quick.discard(message.command_id)
+        self._long.discard(message.command_id)
+        self._capacity.set()
+        self._note_arrival(message.command_id, message.n)
+
+    def _note_arrival(self, command_id: str, n: int) -> None:
+        self._unacknowledged[command_id] = n
+        self._arrived.set()
+
+    async def _acknowledge(self) -> None:
+        """Acknowledge, in batches, what is on disk."""
+        while True:
+            await self._arrived.wait()
+            await asyncio.sleep(ACK_SECONDS)
+            self._arrived.clear()
+            arrived, self._unacknowledged = self._unacknowledged, {}
+            await self._dispatcher.flush()
+            for command_id, n in arrived.items():
+                await self._send(protocol.Ack(command_id, n))
+
+    # --- what the module is told --------------------------------------------------------------------
+
+    async def _resume(self, hello: protocol.Hello) -> None:
+        """Agree with a process that comes back on what both still know; the rest is redelivered or dropped."""
+        known = []
+        for resume in hello.resumes:
+            if resume.command_id in self._worker.running:
+                known.append(protocol.Resume(resume.command_id, await self._dispatcher.last_n(resume.command_id)))
+                self._long.add(resume.command_id)
+        await self._send(protocol.Welcome(protocol.VERSION, known))
+        for command_id in self._worker.running - {resume.command_id for resume in hello.resumes}:
+            await self._dispatcher.put_back(self._worker, command_id)
+
+    async def _hand_out(self) -> None:
+        """Take commands as long as there is room for them, and send them; nothing before the module is ready."""
+        await self._ready.wait()
+        while True:
+            self._capacity.clear()
+            wants = self._wants()
+            claiming = asyncio.create_task(self._dispatcher.claim(self._worker, wants, CLAIM_SECONDS))
+            try:
+                claim = await self._claim_or_more_room(claiming, wants)
+            except asyncio.CancelledError:
+                await _settle(claiming)
+                if claiming.done() and not claiming.cancelled() and (lost := claiming.result()) is not None:
+                    await asyncio.shield(asyncio.ensure_future(self._return(lost)))
+                raise
+            if claim is not None:
+                await self._deliver(claim)
+
+    async def _claim_or_more_room(self, claiming: asyncio.Task[Claim | None], wants: Wants) -> Claim | None:
+        """Wait for the claim, but ask anew as soon as a sort of command that had no room has some."""
+        while not claiming.done():
+            room = asyncio.create_task(self._capacity.wait())
+            try:
+                await asyncio.wait((claiming, room), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                await _settle(room)
+            now = self._wants()
+            if not claiming.done() and ((now.quick > 0) > (wants.quick > 0) or (now.long > 0) > (wants.long > 0)):
+                await _settle(claiming)
+                break
+            self._capacity.clear()
+        return None if claiming.cancelled() else claiming.result()
+
+    def _wants(self) -> Wants:
+        quick = self._worker.parallelism - len(self._quick)
+        return Wants(max(0, quick), max(0, self._worker.long_parallelism - len(self._long)))
+
+    async def _return(self, claim: Claim) -> None:
+        await self._dispatcher.put_back(self._worker, claim.command.command_id)
+
+    async def _deliver(self, claim: Claim) -> None:
+        command = claim.command
+        try:
+            if command.control and command.name in (CANCEL, QUIT):
+                await self._deliver_control(claim)
+                return
+            if not command.control:
+                (self._long if command.long else self._quick).add(command.command_id)
+            await self._send_command(command.command_id, command.name, claim.payload)
+        except (ConnectionError, OSError):
+            await self._return(claim)
+            raise
+
+    async def _deliver_control(self, claim: Claim) -> None:
+        """Cancel and quit are messages of their own; they are done once they are sent."""
+        if claim.command.name == QUIT:
+            await self._send(protocol.Quit())
+        else:
+            await self._send(protocol.Cancel(claim.payload.values[0].value[0]))
+        output = msgspec.Raw(b'{"success":true}')
+        await self._dispatcher.finish(self._worker, claim.command.command_id, True, output)
+
+    async def _send_command(self, command_id: str, name: str, payload: Payload) -> None:
+        headers = [protocol.FileHeader(f.name, f.filename, f.content_type, f.size, f.path) for f in payload.files]
+        message = protocol.Command(command_id, name, payload.values, headers, payload.segments)
+        async with self._sending:
+            await self._socket.send_str(protocol.encode(message).decode())
+            for file in payload.files:
+                if file.path is None:
+                    await self._socket.send_bytes(file.data or b"")
+
+    async def _send(self, message: protocol.ToModule) -> None:
+        async with self._sending:
+            await self._socket.send_str(protocol.encode(message).decode())
+
+
+def _new_event(event: protocol.ReplyEvent, n: int) -> NewEvent:
+    if isinstance(event, protocol.Delta):
+        return NewEvent(EventKind.DELTA, event.text, n)
+    return NewEvent(EventKind.FIELDS, event.values, n)
+
+
+async def _settle(task: asyncio.Task[object] | asyncio.Task[Claim | None] | asyncio.Task[bool]) -> None:
+    """Cancel a task and wait until it has ended."""
+    task.cancel()
+    await asyncio.wait((task,))

@@ -1,0 +1,39 @@
+"""Turns whatever goes wrong with a request into a clear JSON answer."""
+
+from __future__ import annotations
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from ..log_book import LogBook
+from .envelope import error
+from .request_body import BadRequestError
+
+
+def error_middleware(log: LogBook) -> Middleware:
+    """Return the middleware that answers errors."""
+
+    @web.middleware
+    async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except BadRequestError as bad:
+            return error(str(bad), status=bad.status, code=bad.status)
+        except web.HTTPException as answered:
+            if answered.status < 400:
+                raise
+            return error(_text(request, answered), status=answered.status, code=answered.status)
+        except Exception as unexpected:
+            log.add(f"{request.method} {request.path} failed: {unexpected!r}", "error")
+            return error("The server failed to answer; its log says more.", status=500)
+
+    return answer
+
+
+def _text(request: web.Request, answered: web.HTTPException) -> str:
+    if answered.status == 404:
+        return f"There is nothing at '{request.path}'. GET /v1/module/list/running shows the routes of each module."
+    if answered.status == 405:
+        allowed = answered.headers.get("Allow", "POST")
+        return f"{request.method} is not possible at '{request.path}'; use {allowed}."
+    return answered.text or answered.reason

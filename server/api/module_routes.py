@@ -1,0 +1,108 @@
+"""``POST /v1/{route}``: one request to a module becomes one command; its answer is the command's.
+
+A quick command's answer is the module's own JSON object. A long one is answered at once with its ``commandId``, to be
+polled, followed or cancelled. A plain caller that goes away before its quick answer cancels the command.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from aiohttp import web
+
+from ..commands.command import Command, CommandState
+from ..commands.dispatcher import Dispatcher
+from ..commands.errors import CommandError
+from ..commands.routing import Route, RouteMatch, RouteTable
+from .command_polls import CANCEL, GET_STATUS, CommandPolls
+from .envelope import error, json_answer, module_answer, proxy_fields
+from .owner import owner_of
+from .request_body import BodyReader
+from .sse import stream_events, wants_stream
+
+LONG_ANSWER_SECONDS = 1.0
+"""How long a route that is known to start long commands may take to refuse its input at once."""
+
+
+class ModuleRoutes:
+    """Everything under ``/v1/`` that a module serves."""
+
+    def __init__(
+        self, dispatcher: Dispatcher, routes: RouteTable, polls: CommandPolls, bodies: BodyReader, timeout: float
+    ) -> None:
+        self._dispatcher = dispatcher
+        self._routes = routes
+        self._polls = polls
+        self._bodies = bodies
+        self._timeout = timeout
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer a POST to a path that no part of the server itself serves."""
+        received = time.monotonic()
+        path = request.path.lstrip("/")[len("v1/") :].strip("/")
+        polled = self._poll_of(path)
+        match = None if polled else self._routes.match(path)
+        if polled is None and match is None:
+            text = f"There is no route '/v1/{path}'. GET /v1/module/list/running shows the routes of each module."
+            return error(text, status=404, code=404)
+        payload = await self._bodies.read(request, match.segments if match else [])
+        if polled is not None:
+            return await self._polls.answer(request, polled[1], polled[0], payload)
+        assert match is not None
+        try:
+            command = await self._dispatcher.submit(match.route, owner_of(request), payload)
+        except CommandError as refused:
+            return error(str(refused), code=503, moduleId=match.route.module_id, **proxy_fields(received))
+        if wants_stream(request):
+            return await stream_events(request, self._dispatcher, command.command_id, after=0, owns=True)
+        return await self._wait(command, match, received)
+
+    def _poll_of(self, path: str) -> tuple[str, str] | None:
+        """Return (module id, action) when the path is one of the two system routes of a known module."""
+        name, _, action = path.rpartition("/")
+        if action.lower() not in (GET_STATUS, CANCEL):
+            return None
+        module_id = self._routes.module_named(name)
+        return None if module_id is None else (module_id, action.lower())
+
+    async def _wait(self, command: Command, match: RouteMatch, received: float) -> web.StreamResponse:
+        timeout = LONG_ANSWER_SECONDS if command.long else self._timeout
+        try:
+            command = await self._dispatcher.answer(command.command_id, timeout)
+        except asyncio.CancelledError:
+            await asyncio.shield(asyncio.ensure_future(self._dispatcher.abandon(command.command_id)))
+            raise
+        if not command.ended:
+            return json_answer({**self._started(command, match.route), **proxy_fields(received)})
+        await self._dispatcher.release(command.command_id)
+        return self._ended(command, match.route, received)
+
+    def _started(self, command: Command, route: Route) -> dict[str, object]:
+        waiting = command.state is CommandState.QUEUED
+        message = "Command is waiting in its queue" if waiting else "Command is running in the background"
+        return {
+            "success": True,
+            "message": message,
+            "commandId": command.command_id,
+            "commandStatus": "running",
+            "state": command.state.value,
+            "moduleId": route.module_id,
+            "moduleName": route.module_name,
+            "code": 200,
+            "command": command.name,
+            "requestId": command.command_id,
+            "inferenceDevice": command.inference_device,
+        }
+
+    def _ended(self, command: Command, route: Route, received: float) -> web.Response:
+        if command.result is not None:
+            return module_answer(bytes(command.result), received)
+        return error(
+            command.error or f"The command ended as {command.state.value}.",
+            commandId=command.command_id,
+            moduleId=route.module_id,
+            reason=command.reason,
+            state=command.state.value,
+            **proxy_fields(received),
+        )

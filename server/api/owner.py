@@ -1,0 +1,109 @@
+"""Who is asking: API keys, the address allow-list, and the checks that keep other web pages out."""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+from urllib.parse import urlsplit
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from ..config import ServerSettings
+from .envelope import error
+
+ANONYMOUS = "anonymous"
+_OWNER = web.RequestKey("owner", str)
+_LOOPBACK_NAMES = {"localhost", "127.0.0.1", "::1", ""}
+_OPEN_PATHS = {"/healthz", "/readyz"}
+
+
+def owner_of(request: web.Request) -> str:
+    """Return who submitted this request: the name of its API key, or the anonymous local user."""
+    return request[_OWNER]
+
+
+def is_loopback(request: web.Request) -> bool:
+    """Whether the request comes from this machine."""
+    return _is_loopback_address(request.remote or "")
+
+
+def owner_middleware(settings: ServerSettings) -> Middleware:
+    """Return the middleware that finds the owner of each request and turns strangers away."""
+
+    @web.middleware
+    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+        refusal = _browser_refusal(request, settings)
+        if refusal is not None:
+            return refusal
+        owner = _owner(request, settings)
+        if owner is None and not _needs_no_key(request):
+            text = "An API key is needed: send it as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'."
+            return error(text, status=401, code=401)
+        request[_OWNER] = owner or ANONYMOUS
+        return await handler(request)
+
+    return check
+
+
+def _needs_no_key(request: web.Request) -> bool:
+    """Module processes on this machine prove themselves otherwise; probes and pages show nothing private."""
+    path = request.path
+    if path.startswith(("/v1/queue", "/v1/channel", "/v1/log")) and is_loopback(request):
+        return True
+    return path in _OPEN_PATHS or (request.method == "GET" and not path.startswith("/v1/"))
+
+
+def _owner(request: web.Request, settings: ServerSettings) -> str | None:
+    sent = _sent_key(request)
+    for key, owner in settings.api_keys.items():
+        if sent and hmac.compare_digest(key.encode(), sent.encode()):
+            return owner
+    if not settings.api_keys and (settings.loopback_only or is_loopback(request)):
+        return ANONYMOUS
+    return ANONYMOUS if _allowed_address(request, settings) else None
+
+
+def _sent_key(request: web.Request) -> str:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return token.strip()
+    return request.headers.get("X-API-Key", "").strip()
+
+
+def _allowed_address(request: web.Request, settings: ServerSettings) -> bool:
+    try:
+        address = ipaddress.ip_address(request.remote or "")
+    except ValueError:
+        return False
+    return any(address in ipaddress.ip_network(network, strict=False) for network in settings.allowed_addresses)
+
+
+def _browser_refusal(request: web.Request, settings: ServerSettings) -> web.Response | None:
+    """Refuse a foreign page's request (Origin) and a foreign name for this machine (Host)."""
+    host = _name(f"//{request.host}")
+    if settings.loopback_only and host not in _LOOPBACK_NAMES:
+        text = f"This server answers only to localhost, not to the name '{host}'."
+        return error(text, status=403, code=403)
+    origin = request.headers.get("Origin")
+    if request.method in ("GET", "HEAD", "OPTIONS") or origin is None:
+        return None
+    if origin != "null" and _name(origin) in {host, *_LOOPBACK_NAMES}:
+        return None
+    return error(f"Requests from pages of '{origin}' are not accepted.", status=403, code=403)
+
+
+def _name(url: str) -> str:
+    try:
+        return (urlsplit(url).hostname or "").lower()
+    except ValueError:
+        return "?"
+
+
+def _is_loopback_address(address: str) -> bool:
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
+    return (mapped or ip).is_loopback

@@ -1,0 +1,112 @@
+"""The composition root: builds the parts of a server and connects them. No behaviour of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+from aiohttp import web
+
+from .api.application import new_application
+from .api.channel import Channel
+from .api.command_polls import CommandPolls
+from .api.commands import CommandRoutes
+from .api.logs import LogRoutes
+from .api.module_list import add_routes as add_module_list
+from .api.module_routes import ModuleRoutes
+from .api.pages import add_pages
+from .api.queue_protocol import QueueProtocol
+from .api.request_body import BodyReader
+from .api.server_status import ServerStatus
+from .brokers.local import LocalBroker
+from .commands.dispatcher import Dispatcher, DispatchSettings
+from .commands.retention import Retention, RetentionSettings
+from .commands.routing import RouteTable
+from .commands.workers import WorkerRegistry
+from .config import ROOT, ServerSettings
+from .hosting.host import ModuleHost
+from .log_book import LogBook
+
+
+class App:
+    """All the parts of one running server."""
+
+    def __init__(self, settings: ServerSettings) -> None:
+        self.settings = settings
+        self.log = LogBook()
+        self.routes = RouteTable()
+        self.workers = WorkerRegistry()
+        spool = settings.data_dir / "uploads"
+        self.broker = LocalBroker(settings.data_dir / "records", spool, settings.reply_bytes)
+        limits = DispatchSettings(queue_length=settings.queue_length, cancel_deadline=settings.cancel_deadline)
+        self.dispatcher = Dispatcher(self.broker, limits)
+        self.host = ModuleHost(settings, self.dispatcher, self.workers, self.routes, self.log)
+        self.dispatcher.on_overdue = self.host.kill_worker
+        kept = RetentionSettings(result=settings.result_retention, waiting=settings.queue_timeout)
+        self.retention = Retention(self.broker, kept)
+        self.queue_protocol = QueueProtocol(self.dispatcher, self.workers)
+        self.web = self._web(BodyReader(spool, settings.max_body_bytes))
+        self._runner = web.AppRunner(self.web, handler_cancellation=True, access_log=None, shutdown_timeout=1.0)
+
+    def _web(self, bodies: BodyReader) -> web.Application:
+        polls = CommandPolls(self.dispatcher, self.routes)
+        timeout = self.settings.response_timeout
+        module_routes = ModuleRoutes(self.dispatcher, self.routes, polls, bodies, timeout)
+        app = new_application(self.settings, self.log, module_routes.handle)
+        app.router.add_get("/v1/channel", Channel(self.dispatcher, self.workers, self.log).handle)
+        self.queue_protocol.add_to(app)
+        CommandRoutes(self.dispatcher).add_to(app)
+        ServerStatus(self.settings.compatible_version, self.dispatcher).add_to(app)
+        LogRoutes(self.log, bodies).add_to(app)
+        add_module_list(app, self.host)
+        add_pages(app, ROOT / "explorer")
+        return app
+
+    async def start(self) -> int:
+        """Start everything; return the port. Raises ``OSError`` when the port is taken."""
+        await self._runner.setup()
+        port = await self._listen()
+        try:
+            await self.broker.open()
+            for command in await self.dispatcher.recover():
+                self.log.add(f"Command {command.command_id} was running when the server stopped", "warning")
+            self.retention.start()
+            await self.host.set_port(port)
+            await self.host.start()
+        except BaseException:
+            await self._runner.cleanup()
+            raise
+        return port
+
+    async def stop(self) -> None:
+        """Take no new commands, let the running ones end for a while, then stop everything."""
+        await self.dispatcher.drain(self.settings.drain)
+        await self.host.stop()
+        await self.retention.stop()
+        await self.queue_protocol.close()
+        await self.dispatcher.close()
+        await self._runner.cleanup()
+        await self.broker.close()
+
+    async def _listen(self) -> int:
+        """Listen; on loopback with both families, because modules and clients say ``localhost``."""
+        site = web.TCPSite(self._runner, self.settings.host, self.settings.port)
+        await site.start()
+        port = int(self._runner.addresses[0][1])
+        if self.settings.host in ("127.0.0.1", "localhost"):
+            with contextlib.suppress(OSError):
+                await web.TCPSite(self._runner, "::1", port).start()
+        return port
+
+
+async def run(settings: ServerSettings, stop: asyncio.Event) -> None:
+    """Serve until ``stop`` is set."""
+    app = App(settings)
+    port = await app.start()
+    app.log.add(f"Millrace listens on http://{settings.host}:{port} (explorer: http://localhost:{port}/explorer.html)")
+    try:
+        await stop.wait()
+    finally:
+        app.log.add("Stopping")
+        await app.stop()
+        app.log.add("Stopped")

@@ -1,0 +1,115 @@
+"""The API over a real dispatcher and broker in this process, with a worker that the test plays itself."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.web import Application, Request
+
+from server.api.application import new_application
+from server.api.command_polls import CommandPolls
+from server.api.commands import CommandRoutes
+from server.api.logs import LogRoutes
+from server.api.module_routes import ModuleRoutes
+from server.api.queue_protocol import QueueProtocol
+from server.api.request_body import BodyReader
+from server.api.server_status import ServerStatus
+from server.brokers.base import Claim, Wants
+from server.brokers.local import LocalBroker
+from server.commands.command import Payload
+from server.commands.dispatcher import Dispatcher, DispatchSettings
+from server.commands.routing import Route, RouteTable
+from server.commands.workers import Worker, WorkerRegistry
+from server.config import ServerSettings
+from server.log_book import LogBook
+
+Client = TestClient[Request, Application]
+Answer = Callable[[Payload], dict[str, Any]]
+
+
+class ApiServer:
+    """The parts that a test drives."""
+
+    def __init__(self, folder: Path, **settings: Any) -> None:
+        self.settings = ServerSettings(data_dir=folder, **settings)
+        self.broker = LocalBroker(folder / "records", folder / "spool")
+        limits = DispatchSettings(
+            queue_length=self.settings.queue_length, cancel_deadline=self.settings.cancel_deadline
+        )
+        self.dispatcher = Dispatcher(self.broker, limits)
+        self.workers = WorkerRegistry()
+        self.log = LogBook()
+        self.routes = RouteTable()
+        self.worker = Worker(worker_id="w", module_id="Demo", queue="demo_queue", parallelism=4)
+        self.workers.add(self.worker)
+        quick = route("demo/quick", "quick")
+        self.routes.set_module("Demo", [quick, route("demo/long", "long", long_running=True)])
+        bodies = BodyReader(folder / "spool", self.settings.max_body_bytes)
+        polls = CommandPolls(self.dispatcher, self.routes)
+        modules = ModuleRoutes(self.dispatcher, self.routes, polls, bodies, self.settings.response_timeout)
+        self.queue_protocol = QueueProtocol(self.dispatcher, self.workers)
+        self.app = new_application(self.settings, self.log, modules.handle)
+        self.queue_protocol.add_to(self.app)
+        CommandRoutes(self.dispatcher).add_to(self.app)
+        ServerStatus(self.settings.compatible_version, self.dispatcher).add_to(self.app)
+        LogRoutes(self.log, bodies).add_to(self.app)
+
+    async def claim(self, wants: Wants = Wants(1, 1)) -> Claim:
+        """Take the next command, as the module would."""
+        claim = await self.dispatcher.claim(self.worker, wants, 30)
+        assert claim is not None
+        return claim
+
+    async def finish(self, claim: Claim, **output: Any) -> None:
+        """Answer a command, as the module would."""
+        body = {"success": True, **output}
+        raw = msgspec.Raw(msgspec.json.encode(body))
+        await self.dispatcher.finish(self.worker, claim.command.command_id, bool(body["success"]), raw)
+
+    @contextlib.asynccontextmanager
+    async def answering(self, answer: Answer) -> AsyncIterator[None]:
+        """Answer every quick command with what the function makes of its payload."""
+
+        async def loop() -> None:
+            while True:
+                claim = await self.claim(Wants(1, 0))
+                await self.finish(claim, **answer(claim.payload))
+
+        task = asyncio.create_task(loop())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+def route(path: str, command: str, long_running: bool = False) -> Route:
+    """Return a route of the demo module."""
+    return Route(
+        path=path,
+        module_id="Demo",
+        module_name="The demo",
+        queue="demo_queue",
+        command=command,
+        long_running=long_running,
+    )
+
+
+@contextlib.asynccontextmanager
+async def running_api(folder: Path, **settings: Any) -> AsyncIterator[tuple[ApiServer, Client]]:
+    """Serve the API; yield it with a client."""
+    api = ApiServer(folder, **settings)
+    await api.broker.open()
+    try:
+        async with TestClient(TestServer(api.app), raise_for_status=False) as client:
+            yield api, client
+    finally:
+        await api.queue_protocol.close()
+        await api.dispatcher.close()
+        await api.broker.close()

@@ -1,0 +1,215 @@
+"""The life of a command, explored by Hypothesis: any order of submit, claim, write, finish, cancel, kill, restart."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from server.brokers.base import Wants
+from server.brokers.local import LocalBroker
+from server.commands.command import Command, CommandState, Payload
+from server.commands.control import CANCEL
+from server.commands.dispatcher import Dispatcher, DispatchSettings
+from server.commands.errors import QueueFullError, UnknownCommandError
+from server.commands.reply_buffer import EventKind, NewEvent
+from server.commands.routing import Route
+from server.commands.workers import Worker
+
+OWNERS = ("ann", "bob")
+PICK = st.integers(0, 997)
+"""Which of the commands there are, counted in the order they were accepted."""
+T = TypeVar("T")
+
+
+def route(long: bool, idempotent: bool) -> Route:
+    name = f"do-{long}-{idempotent}"
+    return Route(
+        path=name, module_id="M", module_name="M", queue="q", command=name, long_running=long, idempotent=idempotent
+    )
+
+
+class CommandLife(RuleBasedStateMachine):
+    """Two workers and two owners over one local broker."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.folder = Path(tempfile.mkdtemp())
+        self.launches = 0
+        self.accepted: dict[str, str] = {}
+        self.long: set[str] = set()
+        self.final: dict[str, CommandState] = {}
+        self.killed: dict[str, int] = {}
+        self.written: dict[str, int] = {}
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        return self.loop.run_until_complete(work)
+
+    @initialize()
+    def start(self) -> None:
+        self.open()
+        self.workers = [self.new_worker(), self.new_worker()]
+
+    def open(self) -> None:
+        self.broker = LocalBroker(self.folder / "records", self.folder / "spool")
+        self.run(self.broker.open())
+        self.dispatcher = Dispatcher(self.broker, DispatchSettings(queue_length=6, cancel_deadline=3600))
+
+    def new_worker(self) -> Worker:
+        self.launches += 1
+        return Worker(worker_id=f"w{self.launches}", module_id="M", queue="q")
+
+    @rule(owner=st.sampled_from(OWNERS), long=st.booleans(), idempotent=st.booleans())
+    def submit(self, owner: str, long: bool, idempotent: bool) -> None:
+        try:
+            command = self.run(self.dispatcher.submit(route(long, idempotent), owner, Payload()))
+        except QueueFullError:
+            assert sum(1 for c in self.commands() if c.state is CommandState.QUEUED) >= 6
+            return
+        self.accepted[command.command_id] = owner
+        if command.long:
+            self.long.add(command.command_id)
+
+    @rule(index=st.integers(0, 1), quick=st.integers(0, 1), long=st.integers(0, 1))
+    def claim(self, index: int, quick: int, long: int) -> None:
+        worker = self.workers[index]
+        claim = self.run(self.dispatcher.claim(worker, Wants(quick, long), 0))
+        if claim is not None and claim.command.control:
+            assert claim.command.name == CANCEL
+            self.run(self.dispatcher.finish(worker, claim.command.command_id, True, msgspec.Raw(b"{}")))
+
+    @rule(pick=PICK)
+    def start_long(self, pick: int) -> None:
+        found = self.pick_running(pick)
+        if found is not None:
+            self.run(self.dispatcher.started_long(found[1], "CPU"))
+            if not self.record(found[1]).ended:
+                self.long.add(found[1])
+
+    @rule(pick=PICK)
+    def write(self, pick: int) -> None:
+        found = self.pick_running(pick)
+        if found is not None:
+            n = self.written.get(found[1], 0) + 1
+            again = [NewEvent(EventKind.DELTA, "x", max(1, n - 1)), NewEvent(EventKind.DELTA, "x", n)]
+            self.run(self.dispatcher.append(found[1], again))
+            self.written[found[1]] = n
+
+    @rule(pick=PICK, success=st.booleans())
+    def finish(self, pick: int, success: bool) -> None:
+        found = self.pick_running(pick)
+        if found is not None:
+            output = msgspec.Raw(b'{"success":true}' if success else b'{"success":false,"error":"no"}')
+            self.run(self.dispatcher.finish(found[0], found[1], success, output))
+            assert self.record(found[1]).ended
+
+    @rule(pick=PICK, asker=st.sampled_from(OWNERS))
+    def cancel(self, pick: int, asker: str) -> None:
+        if not self.accepted:
+            return
+        command_id = list(self.accepted)[pick % len(self.accepted)]
+        before = self.find(command_id)
+        try:
+            after = self.run(self.dispatcher.cancel(command_id, asker))
+        except UnknownCommandError:
+            assert before is None or self.accepted[command_id] != asker
+            return
+        assert self.accepted[command_id] == asker
+        assert after.ended or after.state is CommandState.CANCELLING
+
+    @rule(index=st.integers(0, 1), deliberate=st.booleans())
+    def kill_worker(self, index: int, deliberate: bool) -> None:
+        worker, running = self.workers[index], set(self.workers[index].running)
+        before = {c.command_id: c.deliveries for c in self.commands() if c.command_id in running}
+        self.run(self.dispatcher.worker_gone(worker, "killed", deliberate))
+        assert not worker.running
+        for command_id, deliveries in before.items():
+            after = self.record(command_id)
+            assert after.ended or after.state is CommandState.QUEUED
+            if deliveries >= 2 and not deliberate:
+                assert after.ended
+        self.workers[index] = self.new_worker()
+
+    @precondition(lambda self: bool(self.long))
+    @rule()
+    def restart_server(self) -> None:
+        self.run(self.broker.flush())
+        self.run(self.dispatcher.close())
+        known = {c.command_id: c for c in self.commands() if c.long}
+        self.run(self.broker.close())
+        self.open()
+        self.run(self.dispatcher.recover())
+        for command_id, before in known.items():
+            after = self.record(command_id)
+            assert after.state is before.state if before.ended else after.ended or after.state is CommandState.QUEUED
+        self.accepted = {cid: owner for cid, owner in self.accepted.items() if cid in known}
+        self.workers = [self.new_worker(), self.new_worker()]
+
+    @invariant()
+    def final_states_are_final(self) -> None:
+        for command in self.commands():
+            known = self.final.get(command.command_id)
+            assert known is None or command.state is known
+            if command.ended:
+                self.final[command.command_id] = command.state
+                assert command.state is CommandState.COMPLETED or command.reason
+
+    @invariant()
+    def events_have_no_gap_and_one_end(self) -> None:
+        for command in self.commands():
+            page = self.run(self.broker.read(command.command_id, 0, 0))
+            assert page is not None
+            assert [event.seq for event in page.events] == list(range(1, len(page.events) + 1))
+            closing = [e for e in page.events if e.kind in (EventKind.RESULT, EventKind.ERROR, EventKind.CANCELLED)]
+            assert len(closing) == (1 if command.ended else 0)
+            numbers = [event.n for event in page.events if event.n]
+            assert numbers == sorted(set(numbers))
+
+    @invariant()
+    def nobody_sees_another_owners_command(self) -> None:
+        for owner in OWNERS:
+            assert {c.owner for c in self.run(self.dispatcher.owned(owner))} <= {owner}
+
+    def teardown(self) -> None:
+        """At the end every command can still be brought to its end."""
+        for worker in self.workers:
+            self.run(self.dispatcher.worker_gone(worker, "stopped"))
+        for command in self.commands():
+            if not command.ended:
+                self.run(self.dispatcher.cancel(command.command_id, command.owner))
+        assert all(command.ended for command in self.commands())
+        self.run(self.dispatcher.close())
+        self.run(self.broker.close())
+        self.loop.run_until_complete(self.loop.shutdown_default_executor())
+        self.loop.close()
+        shutil.rmtree(self.folder)
+
+    def commands(self) -> list[Command]:
+        return [c for c in self.run(self.broker.records()) if not c.control]
+
+    def find(self, command_id: str) -> Command | None:
+        return self.run(self.broker.get(command_id))
+
+    def record(self, command_id: str) -> Command:
+        found = self.find(command_id)
+        assert found is not None
+        return found
+
+    def pick_running(self, pick: int) -> tuple[Worker, str] | None:
+        running = [(w, cid) for cid in self.accepted for w in self.workers if cid in w.running]
+        return running[pick % len(running)] if running else None
+
+
+@pytest.mark.timeout(300)
+class TestCommandLife(CommandLife.TestCase):  # type: ignore[misc]
+    settings = settings(max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck))
