@@ -55,8 +55,13 @@ class CommandPolls:
     async def _cancel(self, command: Command, owner: str, received: float) -> web.Response:
         already = command.ended
         command = await self._dispatcher.cancel(command.command_id, owner)
-        message = "The command had already ended" if already else "The command has been cancelled"
-        body = {"success": True, "message": message, "commandStatus": "cancelled", "state": command.state.value}
+        cancelled = command.state in (CommandState.CANCELLING, CommandState.CANCELLED)
+        body = {
+            "success": True,
+            "message": "The command had already ended" if already else "The command has been cancelled",
+            "commandStatus": "cancelled" if cancelled else "completed",
+            "state": command.state.value,
+        }
         return json_answer({**body, **self._trailer(command, CANCEL, 200), **proxy_fields(received)})
 
     async def _status(self, command: Command, received: float) -> web.Response:

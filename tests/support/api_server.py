@@ -29,6 +29,7 @@ from server.commands.workers import Worker, WorkerRegistry
 from server.config import ServerSettings
 from server.log_book import LogBook
 
+ROOM = Wants(1, 1)
 Client = TestClient[Request, Application]
 Answer = Callable[[Payload], dict[str, Any]]
 
@@ -60,7 +61,7 @@ class ApiServer:
         ServerStatus(self.settings.compatible_version, self.dispatcher).add_to(self.app)
         LogRoutes(self.log, bodies).add_to(self.app)
 
-    async def claim(self, wants: Wants = Wants(1, 1)) -> Claim:
+    async def claim(self, wants: Wants = ROOM) -> Claim:
         """Take the next command, as the module would."""
         claim = await self.dispatcher.claim(self.worker, wants, 30)
         assert claim is not None

@@ -102,6 +102,10 @@ async def test_cancel_while_queued_running_and_ended(api: Api) -> None:
     poll = await status(client, running)
     assert (poll["commandStatus"], poll["stop_reason"], poll["reply"]) == ("completed", "cancelled", "par")
     assert (await cancel(client, running))["state"] == "cancelled"
+    claim, ended = await start(server, client)
+    await server.finish(claim, reply="whole")
+    assert (await cancel(client, ended))["commandStatus"] == "completed"
+    assert (await status(client, ended))["reply"] == "whole"
     _, following = await start(server, client)
     assert (await status(client, following))["state"] == "running"
 
@@ -194,9 +198,9 @@ async def test_a_client_that_goes_away_cancels_its_quick_command(api: Api) -> No
 
 async def test_modules_answers_keep_their_bytes(api: Api) -> None:
     server, client = api
-    async with server.answering(lambda payload: {"success": False, "error": "No face found in image", "code": 500}):
-        async with client.post("/v1/demo/quick") as answer:
-            text = await answer.text()
+    refusal = {"success": False, "error": "No face found in image", "code": 500}
+    async with server.answering(lambda payload: refusal), client.post("/v1/demo/quick") as answer:
+        text = await answer.text()
     assert answer.status == 200
     assert text.startswith('{"success":false,"error":"No face found in image","code":500,"analysisRoundTripMs":')
 

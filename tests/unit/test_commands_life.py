@@ -13,7 +13,14 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from server.brokers.base import Wants
 from server.brokers.local import LocalBroker
@@ -211,5 +218,6 @@ class CommandLife(RuleBasedStateMachine):
 
 
 @pytest.mark.timeout(300)
-class TestCommandLife(CommandLife.TestCase):  # type: ignore[misc]
-    settings = settings(max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck))
+def test_any_life_of_commands_keeps_the_promises() -> None:
+    many = settings(max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck))
+    run_state_machine_as_test(CommandLife, settings=many)
