@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Coroutine
+from typing import Any
 
 import msgspec
 from aiohttp import WSMsgType, web
 from codeproject_ai_sdk import protocol
 
-from ..brokers.base import Claim, Wants
+from ..brokers.base import Claim
 from ..commands.command import Payload
 from ..commands.control import CANCEL, QUIT
 from ..commands.dispatcher import Dispatcher
@@ -86,10 +88,7 @@ class ChannelConnection:
         self._workers = workers
         self._log = log
         self._sending = asyncio.Lock()
-        self._quick: set[str] = set()
-        self._long: set[str] = set()
         self._ready = asyncio.Event()
-        self._capacity = asyncio.Event()
         self._unacknowledged: dict[str, int] = {}
         self._arrived = asyncio.Event()
 
@@ -101,7 +100,7 @@ class ChannelConnection:
             self._ready.set()
         await self._resume(hello)
         await self._workers.note_contact(worker)
-        helpers = [asyncio.create_task(self._hand_out()), asyncio.create_task(self._acknowledge())]
+        helpers = [asyncio.create_task(self._guard(work)) for work in (self._hand_out(), self._acknowledge())]
         try:
             await self._read()
         finally:
@@ -110,6 +109,16 @@ class ChannelConnection:
                 task.cancel()
             await asyncio.gather(*helpers, return_exceptions=True)
             await asyncio.shield(asyncio.ensure_future(self._workers.announce()))
+
+    async def _guard(self, work: Coroutine[Any, Any, None]) -> None:
+        """A connection with a dead half is closed, so that the module connects anew."""
+        try:
+            await work
+        except ConnectionError:
+            await self._socket.close()
+        except Exception as error:
+            self._log.add(f"The channel failed: {error!r}", "error", self._worker.module_id)
+            await self._socket.close()
 
     # --- what the module says ---------------------------------------------------------------------
 
@@ -132,14 +141,11 @@ class ChannelConnection:
             case protocol.Result():
                 await self._take_result(message)
             case protocol.Started():
-                self._quick.discard(message.command_id)
-                self._long.add(message.command_id)
-                self._capacity.set()
-                await self._dispatcher.started_long(message.command_id, message.inference_device)
+                device = message.inference_device
+                await self._dispatcher.started_long(self._worker, message.command_id, device)
             case protocol.Ready():
-                self._worker.parallelism = max(1, message.parallelism)
-                self._worker.long_parallelism = max(1, message.long_parallelism)
                 self._worker.initialised = True
+                self._dispatcher.set_room(self._worker, max(1, message.parallelism), max(1, message.long_parallelism))
                 self._ready.set()
             case protocol.Status():
                 self._worker.status_data = message.data
@@ -158,9 +164,6 @@ class ChannelConnection:
 
     async def _take_result(self, message: protocol.Result) -> None:
         await self._dispatcher.finish(self._worker, message.command_id, message.success, message.output)
-        self._quick.discard(message.command_id)
-        self._long.discard(message.command_id)
-        self._capacity.set()
         self._note_arrival(message.command_id, message.n)
 
     def _note_arrival(self, command_id: str, n: int) -> None:
@@ -186,46 +189,17 @@ class ChannelConnection:
         for resume in hello.resumes:
             if resume.command_id in self._worker.running:
                 known.append(protocol.Resume(resume.command_id, await self._dispatcher.last_n(resume.command_id)))
-                self._long.add(resume.command_id)
         await self._send(protocol.Welcome(protocol.VERSION, known))
-        for command_id in self._worker.running - {resume.command_id for resume in hello.resumes}:
+        for command_id in set(self._worker.running) - {resume.command_id for resume in hello.resumes}:
             await self._dispatcher.put_back(self._worker, command_id)
 
     async def _hand_out(self) -> None:
         """Take commands as long as there is room for them, and send them; nothing before the module is ready."""
         await self._ready.wait()
         while True:
-            self._capacity.clear()
-            wants = self._wants()
-            claiming = asyncio.create_task(self._dispatcher.claim(self._worker, wants, CLAIM_SECONDS))
-            try:
-                claim = await self._claim_or_more_room(claiming, wants)
-            except asyncio.CancelledError:
-                await _settle(claiming)
-                if claiming.done() and not claiming.cancelled() and (lost := claiming.result()) is not None:
-                    await asyncio.shield(asyncio.ensure_future(self._return(lost)))
-                raise
+            claim = await self._dispatcher.claim(self._worker, CLAIM_SECONDS)
             if claim is not None:
                 await self._deliver(claim)
-
-    async def _claim_or_more_room(self, claiming: asyncio.Task[Claim | None], wants: Wants) -> Claim | None:
-        """Wait for the claim, but ask anew as soon as a sort of command that had no room has some."""
-        while not claiming.done():
-            room = asyncio.create_task(self._capacity.wait())
-            try:
-                await asyncio.wait((claiming, room), return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                await _settle(room)
-            now = self._wants()
-            if not claiming.done() and ((now.quick > 0) > (wants.quick > 0) or (now.long > 0) > (wants.long > 0)):
-                await _settle(claiming)
-                break
-            self._capacity.clear()
-        return None if claiming.cancelled() else claiming.result()
-
-    def _wants(self) -> Wants:
-        quick = self._worker.parallelism - len(self._quick)
-        return Wants(max(0, quick), max(0, self._worker.long_parallelism - len(self._long)))
 
     async def _return(self, claim: Claim) -> None:
         await self._dispatcher.put_back(self._worker, claim.command.command_id)
@@ -236,11 +210,9 @@ class ChannelConnection:
             if command.control and command.name in (CANCEL, QUIT):
                 await self._deliver_control(claim)
                 return
-            if not command.control:
-                (self._long if command.long else self._quick).add(command.command_id)
             await self._send_command(command.command_id, command.name, claim.payload)
-        except (ConnectionError, OSError):
-            await self._return(claim)
+        except (ConnectionError, asyncio.CancelledError):
+            await asyncio.shield(asyncio.ensure_future(self._return(claim)))
             raise
 
     async def _deliver_control(self, claim: Claim) -> None:
@@ -270,9 +242,3 @@ def _new_event(event: protocol.ReplyEvent, n: int) -> NewEvent:
     if isinstance(event, protocol.Delta):
         return NewEvent(EventKind.DELTA, event.text, n)
     return NewEvent(EventKind.FIELDS, event.values, n)
-
-
-async def _settle(task: asyncio.Task[object] | asyncio.Task[Claim | None] | asyncio.Task[bool]) -> None:
-    """Cancel a task and wait until it has ended."""
-    task.cancel()
-    await asyncio.wait((task,))

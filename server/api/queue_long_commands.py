@@ -58,7 +58,7 @@ class QueueLongCommands:
 
     async def follow(self, worker: Worker, command_id: str, inference_device: str) -> None:
         """A long command has started: keep its reply buffer up to date until it ends."""
-        await self._dispatcher.started_long(command_id, inference_device)
+        await self._dispatcher.started_long(worker, command_id, inference_device)
         task = asyncio.create_task(self._follow(worker, command_id))
         tasks = self._following.setdefault(worker.worker_id, {})
         tasks[command_id] = task

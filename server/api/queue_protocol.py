@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from ..brokers.base import Claim, Wants
+from ..brokers.base import Claim
 from ..commands.command import Payload, UploadedFile
 from ..commands.control import CANCEL, PROBE, QUIT
 from ..commands.dispatcher import Dispatcher
@@ -49,9 +49,11 @@ class QueueProtocol:
         if not is_loopback(request) or not module_id:
             return error("Only modules on this machine may poll, and they must send moduleId.", status=400, code=400)
         worker = self._worker(module_id, request.match_info["queue"])
-        worker.kind, worker.connected = "queue", True
+        if worker.kind != "queue":
+            worker.kind, worker.connected = "queue", True
+            self._dispatcher.set_room(worker, worker.parallelism, 1)
         await self._workers.note_contact(worker)
-        claim = await self._dispatcher.claim(worker, self._wants(worker), HOLD_SECONDS)
+        claim = await self._dispatcher.claim(worker, HOLD_SECONDS)
         if claim is None:
             return web.Response(status=204)
         if request.transport is None or request.transport.is_closing():
@@ -75,7 +77,7 @@ class QueueProtocol:
         if not is_loopback(request):
             return error("Only modules on this machine may answer.", status=403, code=403)
         command_id = request.match_info["command_id"]
-        worker = self._running(command_id)
+        worker = self._workers.get(await self._dispatcher.worker_of(command_id) or "")
         body = await request.read()
         output = _json_object(body)
         if output is None:
@@ -109,20 +111,12 @@ class QueueProtocol:
         await self._workers.note_contact(worker)
         return web.Response(text="Module status updated")
 
-    def _wants(self, worker: Worker) -> Wants:
-        """The SDK fetches one request ahead; the room is counted here so that none waits behind a busy loop."""
-        busy = len(worker.running) - self._long.count(worker)
-        return Wants(max(0, worker.parallelism - busy), 0 if self._long.count(worker) else 1)
-
     def _worker(self, module_id: str, queue: str) -> Worker:
         worker = self._workers.of_module(module_id)
         if worker is None:
             worker = Worker(worker_id=f"external:{module_id}", module_id=module_id, queue=queue, parallelism=64)
             self._workers.add(worker)
         return worker
-
-    def _running(self, command_id: str) -> Worker | None:
-        return next((worker for worker in self._workers.all() if command_id in worker.running), None)
 
 
 def _json_object(body: bytes) -> dict[str, Any] | None:

@@ -14,13 +14,7 @@ import msgspec
 
 from ..commands.command import Change, Command, CommandState, Payload
 from ..commands.reply_buffer import EventPage, NewEvent, Reply
-
-
-class Wants(msgspec.Struct, frozen=True):
-    """How many commands of each sort a worker has room for. Control commands need no room."""
-
-    quick: int
-    long: int
+from ..commands.workers import Room
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -45,12 +39,15 @@ class Broker(Protocol):
         A long command is on disk when this returns. Raises ``QueueFullError`` when ``limit`` commands wait already.
         """
 
-    async def claim(self, queue: str, worker_id: str, wants: Wants, timeout: float) -> Claim | None:
+    async def claim(self, queue: str, worker_id: str, room: Room, timeout: float) -> Claim | None:
         """Take the next command that fits, waiting up to ``timeout`` seconds for one; ``None`` when none came.
 
-        Control commands for this worker come first, then round robin between owners. Cancelling the call
-        never loses a command.
+        Control commands for this worker come first, then round robin between owners. ``room`` is read, and lowered,
+        at the moment a command is handed out. Cancelling the call never loses a command.
         """
+
+    def offer(self, queue: str) -> None:
+        """Look again whether a waiting claim can be served: some worker's room has grown."""
 
     async def requeue(self, command_id: str) -> bool:
         """Put a running command back to the front of its queue; false when it is not running any more."""

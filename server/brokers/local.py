@@ -14,7 +14,8 @@ import msgspec
 from ..commands.command import Change, Command, CommandState, Payload
 from ..commands.errors import QueueFullError
 from ..commands.reply_buffer import Event, EventKind, EventPage, NewEvent, Reply, ReplyBuffer
-from .base import Claim, Wants
+from ..commands.workers import Room
+from .base import Claim
 from .fair_queue import FairQueue
 from .record_store import RecordStore
 
@@ -65,9 +66,9 @@ class _Entry:
 class _Waiter:
     """A worker waiting for a command."""
 
-    def __init__(self, worker_id: str, wants: Wants) -> None:
+    def __init__(self, worker_id: str, room: Room) -> None:
         self.worker_id = worker_id
-        self.wants = wants
+        self.room = room
         self.claimed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
 
@@ -86,17 +87,17 @@ class _Queue:
     def line(self, command: Command) -> FairQueue:
         return self.long if command.long else self.quick
 
-    def take(self, worker_id: str, wants: Wants) -> str | None:
+    def take(self, worker_id: str, room: Room) -> str | None:
         control = self.control.get(worker_id)
         if control:
             command_id = control.popleft()
             if not control:
                 del self.control[worker_id]
             return command_id
-        if wants.quick > 0 and len(self.quick):
-            return self.quick.take()
-        if wants.long > 0 and len(self.long):
-            return self.long.take()
+        for long, line in ((False, self.quick), (True, self.long)):
+            if room.fits(long) and len(line):
+                room.change(long, -1)
+                return line.take()
         return None
 
 
@@ -141,7 +142,7 @@ class LocalBroker:
         if command.control and command.worker_id is not None:
             self._entries[command.command_id] = entry
             queue.control.setdefault(command.worker_id, deque()).append(command.command_id)
-            self._hand_out(command.queue, queue)
+            self._hand_out(queue)
             return 0
         if len(queue) >= limit:
             raise QueueFullError(command.queue, len(queue), RETRY_AFTER_SECONDS)
@@ -152,30 +153,39 @@ class LocalBroker:
         line.put(command.owner, command.command_id)
         position = line.position(command.owner, command.command_id) or 0
         self._note(entry, NewEvent(EventKind.QUEUED, {"position": position}))
-        self._hand_out(command.queue, queue)
+        self._hand_out(queue)
         return position
 
-    async def claim(self, queue: str, worker_id: str, wants: Wants, timeout: float) -> Claim | None:
+    async def claim(self, queue: str, worker_id: str, room: Room, timeout: float) -> Claim | None:
         """See the port."""
         line = self._queue(queue)
-        command_id = line.take(worker_id, wants)
+        command_id = line.take(worker_id, room)
         if command_id is None:
-            command_id = await self._wait_in(line, _Waiter(worker_id, wants), timeout)
-        return None if command_id is None else self._start(command_id, worker_id)
+            command_id = await self._wait_in(line, _Waiter(worker_id, room), timeout)
+        return None if command_id is None else self._start(command_id, worker_id, room)
+
+    def offer(self, queue: str) -> None:
+        """See the port."""
+        self._hand_out(self._queue(queue))
 
     async def requeue(self, command_id: str) -> bool:
         """See the port."""
         entry = self._entries.get(command_id)
         if entry is None or entry.latest.state is not CommandState.RUNNING:
             return False
+        worker_id = entry.command.worker_id
         entry.command.state = CommandState.QUEUED
         entry.command.worker_id = None
         if entry.command.long:
             await self._store.save(entry.command)
         queue = self._queue(entry.command.queue)
-        queue.line(entry.command).put_front(entry.command.owner, command_id)
+        if entry.command.control:
+            queue.control.setdefault(worker_id or "", deque()).appendleft(command_id)
+            entry.command.worker_id = worker_id
+        else:
+            queue.line(entry.command).put_front(entry.command.owner, command_id)
         self._note(entry, NewEvent(EventKind.QUEUED, {"position": 0, "redelivery": True}))
-        self._hand_out(entry.command.queue, queue)
+        self._hand_out(queue)
         return True
 
     async def transition(
@@ -305,32 +315,39 @@ class LocalBroker:
             await asyncio.wait((waiter.claimed,), timeout=timeout)
         except asyncio.CancelledError:
             if waiter.claimed.done():
-                self._give_back(queue, waiter.claimed.result(), waiter.worker_id)
+                self._give_back(queue, waiter.claimed.result(), waiter)
             raise
         finally:
             queue.waiters.pop(waiter, None)
         return waiter.claimed.result() if waiter.claimed.done() else None
 
-    def _give_back(self, queue: _Queue, command_id: str, worker_id: str) -> None:
-        command = self._entries[command_id].command
+    def _give_back(self, queue: _Queue, command_id: str, waiter: _Waiter) -> None:
+        entry = self._entries.get(command_id)
+        if entry is None:
+            return
+        command = entry.command
         if command.control:
-            queue.control.setdefault(worker_id, deque()).appendleft(command_id)
-        elif command.state is CommandState.QUEUED:
-            queue.line(command).put_front(command.owner, command_id)
-        self._hand_out(command.queue, queue)
+            queue.control.setdefault(waiter.worker_id, deque()).appendleft(command_id)
+        else:
+            waiter.room.change(command.long, 1)
+            if command.state is CommandState.QUEUED:
+                queue.line(command).put_front(command.owner, command_id)
+        self._hand_out(queue)
 
-    def _hand_out(self, name: str, queue: _Queue) -> None:
+    def _hand_out(self, queue: _Queue) -> None:
         """Give waiting commands to waiting workers, first come first served."""
         for waiter in list(queue.waiters):
-            command_id = queue.take(waiter.worker_id, waiter.wants)
+            command_id = queue.take(waiter.worker_id, waiter.room)
             if command_id is not None:
                 del queue.waiters[waiter]
                 waiter.claimed.set_result(command_id)
 
-    def _start(self, command_id: str, worker_id: str) -> Claim | None:
+    def _start(self, command_id: str, worker_id: str, room: Room) -> Claim | None:
         """Mark a taken command as running. A long one is not written: what started is known by its events."""
         entry = self._entries.get(command_id)
         if entry is None or entry.latest.state is not CommandState.QUEUED:
+            if entry is not None and not entry.command.control:
+                room.change(entry.command.long, 1)
             return None
         command = entry.command
         command.state = CommandState.RUNNING

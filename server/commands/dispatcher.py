@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from ..brokers.base import Broker, Claim, Wants
+from ..brokers.base import Broker, Claim
 from .command import LIVE, Change, Command, CommandState, Payload, Reason, new_command_id
 from .control import CANCEL, cancel_payload, control_command
 from .errors import CommandError, NotAcceptingError, UnknownCommandError
@@ -135,23 +135,40 @@ class Dispatcher:
 
     # --- for workers ------------------------------------------------------------------------------
 
-    async def claim(self, worker: Worker, wants: Wants, timeout: float) -> Claim | None:
-        """Take the next command for a worker, waiting up to ``timeout`` seconds."""
-        claim = await self._broker.claim(worker.queue, worker.worker_id, wants, timeout)
-        if claim is not None:
-            worker.running.add(claim.command.command_id)
+    async def claim(self, worker: Worker, timeout: float) -> Claim | None:
+        """Take the next command that a worker has room for, waiting up to ``timeout`` seconds."""
+        claim = await self._broker.claim(worker.queue, worker.worker_id, worker.room, timeout)
+        if claim is not None and not claim.command.control:
+            worker.running[claim.command.command_id] = claim.command.long
         return claim
+
+    def set_room(self, worker: Worker, quick: int, long: int) -> None:
+        """Say how many commands of each sort a worker can run at once."""
+        running_long = sum(worker.running.values())
+        worker.room.quick = quick - (len(worker.running) - running_long)
+        worker.room.long = long - running_long
+        self._broker.offer(worker.queue)
+
+    async def worker_of(self, command_id: str) -> str | None:
+        """Return the id of the worker that was given this command; ``None`` when it does not run."""
+        command = await self._broker.get(command_id)
+        return None if command is None or command.ended else command.worker_id
 
     async def put_back(self, worker: Worker, command_id: str) -> None:
         """A claimed command did not reach its worker: queue it again, as if it had not been handed out."""
-        worker.running.discard(command_id)
+        self._release(worker, command_id)
         command = await self._broker.get(command_id)
         if command is not None:
             command.deliveries -= 1
             await self._broker.requeue(command_id)
 
-    async def started_long(self, command_id: str, inference_device: str) -> None:
+    async def started_long(self, worker: Worker, command_id: str, inference_device: str) -> None:
         """``process()`` returned a callable: the command is long from now on, and on disk when this returns."""
+        if worker.running.get(command_id) is False:
+            worker.running[command_id] = True
+            worker.room.change(False, 1)
+            worker.room.change(True, -1)
+            self._broker.offer(worker.queue)
         command = await self._broker.get(command_id)
         if command is None:
             return
@@ -174,10 +191,10 @@ class Dispatcher:
         """Take a worker's final answer; false when nobody waits for it any more."""
         command = await self._broker.get(command_id)
         if command is None or command.ended:
-            worker.running.discard(command_id)
+            self._release(worker, command_id)
             return False
         ended = await self._end_with_result(command, success, output)
-        worker.running.discard(command_id)
+        self._release(worker, command_id)
         if not command.control:
             worker.request_count += 1
         elif command.name == CANCEL:
@@ -226,7 +243,7 @@ class Dispatcher:
         ``deliberate``: the server stopped it, so its commands are not suspected of having killed it.
         """
         for command_id in list(worker.running):
-            worker.running.discard(command_id)
+            self._release(worker, command_id)
             command = await self._broker.get(command_id)
             if command is not None and not command.ended:
                 await self._lose(command, detail, deliberate)
@@ -267,6 +284,13 @@ class Dispatcher:
         if command is None:
             raise UnknownCommandError(command_id)
         return command
+
+    def _release(self, worker: Worker, command_id: str) -> None:
+        """The worker no longer runs this command: its room is free again."""
+        long = worker.running.pop(command_id, None)
+        if long is not None:
+            worker.room.change(long, 1)
+            self._broker.offer(worker.queue)
 
     async def _wait_ended(self, command_id: str, deadline: float) -> None:
         after = 0

@@ -14,6 +14,27 @@ from collections.abc import Callable
 import msgspec
 
 
+class Room(msgspec.Struct):
+    """How many more commands of each sort a worker can take; read and lowered by the broker as it hands them out.
+
+    Below zero when a quick command has turned out to be a long one. Control commands need no room.
+    """
+
+    quick: int = 0
+    long: int = 0
+
+    def fits(self, long: bool) -> bool:
+        """Whether there is room for a command of this sort."""
+        return (self.long if long else self.quick) > 0
+
+    def change(self, long: bool, by: int) -> None:
+        """Add to the room for this sort of command."""
+        if long:
+            self.long += by
+        else:
+            self.quick += by
+
+
 class Worker(msgspec.Struct, kw_only=True):
     """One module process. ``kind`` is how it connects: ``channel``, ``queue``, or ``none`` so far."""
 
@@ -30,11 +51,12 @@ class Worker(msgspec.Struct, kw_only=True):
     failure: str | None = None
     """Why the module itself said that it cannot work."""
     parallelism: int = 1
-    long_parallelism: int = 1
     started_at: float = msgspec.field(default_factory=time.time)
     last_seen: float = 0.0
     request_count: int = 0
-    running: set[str] = msgspec.field(default_factory=set)
+    room: Room = msgspec.field(default_factory=Room)
+    running: dict[str, bool] = msgspec.field(default_factory=dict)
+    """The commands it was given, and whether each takes the room of a long one. No control commands."""
     status_data: msgspec.Raw | None = None
 
 

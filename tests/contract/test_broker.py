@@ -11,13 +11,13 @@ import msgspec
 import pytest
 from codeproject_ai_sdk.protocol import NamedValue
 
-from server.brokers.base import Broker, Wants
+from server.brokers.base import Broker
 from server.brokers.local import LocalBroker
 from server.commands.command import LIVE, Change, Command, CommandState, Payload, UploadedFile, new_command_id
 from server.commands.errors import QueueFullError
 from server.commands.reply_buffer import EventKind, NewEvent
+from server.commands.workers import Room
 
-ONE_OF_EACH = Wants(1, 1)
 MakeBroker = Callable[[], Awaitable[Broker]]
 
 
@@ -54,8 +54,8 @@ async def submit(broker: Broker, owner: str = "ann", **more: Any) -> Command:
     return made
 
 
-async def claim_id(broker: Broker, worker: str = "w", wants: Wants = ONE_OF_EACH) -> str | None:
-    claim = await broker.claim("q", worker, wants, 0)
+async def claim_id(broker: Broker, worker: str = "w", room: Room | None = None) -> str | None:
+    claim = await broker.claim("q", worker, room or Room(1, 1), 0)
     return None if claim is None else claim.command.command_id
 
 
@@ -68,7 +68,7 @@ async def test_a_claimed_command_carries_its_payload(broker: Broker) -> None:
     made = command()
     payload = Payload([NamedValue("a", ["1", "2"])], [UploadedFile("f", "x", None, 1, b"z")], ["seg"])
     await broker.submit(made, payload, 100)
-    claim = await broker.claim("q", "w", ONE_OF_EACH, 0)
+    claim = await broker.claim("q", "w", Room(1, 1), 0)
     assert claim is not None
     assert (claim.command.command_id, claim.payload) == (made.command_id, payload)
     assert (claim.command.state, claim.command.deliveries) == (CommandState.RUNNING, 1)
@@ -76,7 +76,7 @@ async def test_a_claimed_command_carries_its_payload(broker: Broker) -> None:
 
 
 async def test_a_waiting_claim_gets_the_next_command(broker: Broker) -> None:
-    waiting = asyncio.create_task(broker.claim("q", "w", ONE_OF_EACH, 30))
+    waiting = asyncio.create_task(broker.claim("q", "w", Room(1, 1), 30))
     await asyncio.sleep(0)
     made = await submit(broker)
     claim = await waiting
@@ -86,7 +86,7 @@ async def test_a_waiting_claim_gets_the_next_command(broker: Broker) -> None:
 
 async def test_queue_names_ignore_letter_case(broker: Broker) -> None:
     made = await submit(broker)
-    claim = await broker.claim("Q", "w", ONE_OF_EACH, 0)
+    claim = await broker.claim("Q", "w", Room(1, 1), 0)
     assert claim is not None
     assert claim.command.command_id == made.command_id
 
@@ -108,10 +108,35 @@ async def test_positions_are_the_order_of_service(broker: Broker) -> None:
 async def test_a_worker_without_room_gets_only_what_fits(broker: Broker) -> None:
     long = await submit(broker, long=True)
     quick = await submit(broker)
-    assert await claim_id(broker, wants=Wants(0, 0)) is None
-    assert await claim_id(broker, wants=Wants(1, 0)) == quick.command_id
-    assert await claim_id(broker, wants=Wants(1, 0)) is None
-    assert await claim_id(broker, wants=Wants(0, 1)) == long.command_id
+    assert await claim_id(broker, room=Room(0, 0)) is None
+    assert await claim_id(broker, room=Room(1, 0)) == quick.command_id
+    assert await claim_id(broker, room=Room(1, 0)) is None
+    assert await claim_id(broker, room=Room(0, 1)) == long.command_id
+
+
+async def test_room_is_lowered_by_what_is_handed_out_and_an_offer_hands_out_more(broker: Broker) -> None:
+    room = Room(1, 0)
+    first, second = await submit(broker), await submit(broker)
+    assert await claim_id(broker, room=room) == first.command_id
+    assert room == Room(0, 0)
+    waiting = asyncio.create_task(broker.claim("q", "w", room, 30))
+    await asyncio.sleep(0)
+    room.quick += 1
+    broker.offer("q")
+    claim = await waiting
+    assert claim is not None
+    assert (claim.command.command_id, room) == (second.command_id, Room(0, 0))
+
+
+async def test_a_claim_that_comes_to_nothing_gives_its_room_back(broker: Broker) -> None:
+    room = Room(1, 0)
+    waiting = asyncio.create_task(broker.claim("q", "w", room, 30))
+    await asyncio.sleep(0)
+    made = await submit(broker)
+    queued = {CommandState.QUEUED}
+    assert await broker.transition(made.command_id, queued, CommandState.CANCELLED, Change(reason="x"))
+    assert await waiting is None
+    assert room == Room(1, 0)
 
 
 async def test_control_commands_come_first_and_only_to_their_worker(broker: Broker) -> None:
@@ -119,7 +144,7 @@ async def test_control_commands_come_first_and_only_to_their_worker(broker: Brok
     control = await submit(broker, "", control=True, worker_id="w2")
     assert await claim_id(broker, "w1") == work.command_id
     assert await claim_id(broker, "w1") is None
-    assert await claim_id(broker, "w2", Wants(0, 0)) == control.command_id
+    assert await claim_id(broker, "w2", Room(0, 0)) == control.command_id
 
 
 async def test_a_full_queue_refuses_and_keeps_nothing(broker: Broker) -> None:
@@ -133,7 +158,7 @@ async def test_a_full_queue_refuses_and_keeps_nothing(broker: Broker) -> None:
 
 async def test_cancelling_a_waiting_claim_loses_nothing(broker: Broker) -> None:
     for _ in range(50):
-        waiting = asyncio.create_task(broker.claim("q", "w", ONE_OF_EACH, 30))
+        waiting = asyncio.create_task(broker.claim("q", "w", Room(1, 1), 30))
         await asyncio.sleep(0)
         made = await submit(broker)
         waiting.cancel()
@@ -258,7 +283,7 @@ async def test_a_waiting_long_command_is_queued_again_after_a_restart(new_broker
     payload = Payload([NamedValue("p", ["1"])], [UploadedFile("f", "x", "text/plain", 3, b"abc")])
     await broker.submit(made, payload, 10)
     broker = await new_broker()
-    claim = await broker.claim("q", "w", ONE_OF_EACH, 0)
+    claim = await broker.claim("q", "w", Room(1, 1), 0)
     assert claim is not None
     assert (claim.command.command_id, claim.payload) == (made.command_id, payload)
 

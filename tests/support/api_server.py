@@ -20,16 +20,15 @@ from server.api.module_routes import ModuleRoutes
 from server.api.queue_protocol import QueueProtocol
 from server.api.request_body import BodyReader
 from server.api.server_status import ServerStatus
-from server.brokers.base import Claim, Wants
+from server.brokers.base import Claim
 from server.brokers.local import LocalBroker
 from server.commands.command import Payload
 from server.commands.dispatcher import Dispatcher, DispatchSettings
 from server.commands.routing import Route, RouteTable
-from server.commands.workers import Worker, WorkerRegistry
+from server.commands.workers import Room, Worker, WorkerRegistry
 from server.config import ServerSettings
 from server.log_book import LogBook
 
-ROOM = Wants(1, 1)
 Client = TestClient[Request, Application]
 Answer = Callable[[Payload], dict[str, Any]]
 
@@ -61,9 +60,10 @@ class ApiServer:
         ServerStatus(self.settings.compatible_version, self.dispatcher).add_to(self.app)
         LogRoutes(self.log, bodies).add_to(self.app)
 
-    async def claim(self, wants: Wants = ROOM) -> Claim:
+    async def claim(self, quick: int = 1, long: int = 1) -> Claim:
         """Take the next command, as the module would."""
-        claim = await self.dispatcher.claim(self.worker, wants, 30)
+        self.worker.room = Room(quick, long)
+        claim = await self.dispatcher.claim(self.worker, 30)
         assert claim is not None
         return claim
 
@@ -73,13 +73,17 @@ class ApiServer:
         raw = msgspec.Raw(msgspec.json.encode(body))
         await self.dispatcher.finish(self.worker, claim.command.command_id, bool(body["success"]), raw)
 
+    async def started_long(self, claim: Claim, device: str = "CPU") -> None:
+        """Say that a command's long process runs, as the module would."""
+        await self.dispatcher.started_long(self.worker, claim.command.command_id, device)
+
     @contextlib.asynccontextmanager
     async def answering(self, answer: Answer) -> AsyncIterator[None]:
         """Answer every quick command with what the function makes of its payload."""
 
         async def loop() -> None:
             while True:
-                claim = await self.claim(Wants(1, 0))
+                claim = await self.claim(1, 0)
                 await self.finish(claim, **answer(claim.payload))
 
         task = asyncio.create_task(loop())

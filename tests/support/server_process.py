@@ -101,7 +101,7 @@ class ServerProcess:
         """Return the JSON that a GET answers."""
         return json.loads(self.call(path)[1])
 
-    def post(self, path: str, timeout: float = 60.0, **values: Any) -> Any:
+    def post(self, path: str, **values: Any) -> Any:
         """POST a multipart form, as curl -F does, and return the JSON of the answer."""
         boundary = uuid.uuid4().hex
         parts = []
@@ -112,7 +112,7 @@ class ServerProcess:
             parts.append(head.encode() + (value if is_file else str(value).encode()) + b"\r\n")
         body = b"".join(parts) + f"--{boundary}--\r\n".encode()
         headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
-        return json.loads(self.call(path, body, headers, timeout)[1])
+        return json.loads(self.call(path, body, headers)[1])
 
     def module(self, module_id: str) -> dict[str, Any]:
         """Return the module's entry of the status list, or an empty object."""

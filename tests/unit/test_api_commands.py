@@ -43,7 +43,7 @@ async def start(api: ApiServer, client: Client) -> tuple[Any, str]:
     """Start a long command; return its claim and its id."""
     posting = asyncio.create_task(post(client, "/v1/demo/long", prompt="hi"))
     claim = await api.claim()
-    await api.dispatcher.started_long(claim.command.command_id, "GPU")
+    await api.started_long(claim, "GPU")
     body = await posting
     assert (body["commandStatus"], body["commandId"]) == ("running", claim.command.command_id)
     assert (body["success"], body["moduleId"], body["inferenceDevice"]) == (True, "Demo", "GPU")
@@ -193,7 +193,7 @@ async def test_a_client_that_goes_away_cancels_its_quick_command(api: Api) -> No
     assert (control.command.name, control.payload.values[0].value) == ("cancel_command", [claim.command.command_id])
     await server.finish(claim)
     await server.finish(control)
-    assert server.worker.running == set()
+    assert server.worker.running == {}
 
 
 async def test_modules_answers_keep_their_bytes(api: Api) -> None:
@@ -239,7 +239,7 @@ async def test_any_route_can_be_streamed_directly(api: Api) -> None:
     server, client = api
     posting = asyncio.create_task(client.post("/v1/demo/long", headers=STREAM))
     claim = await server.claim()
-    await server.dispatcher.started_long(claim.command.command_id, "CPU")
+    await server.started_long(claim)
     await write(server, claim.command.command_id, "x")
     await server.finish(claim, reply="x")
     answer = await posting
@@ -269,7 +269,7 @@ async def test_owners_cannot_see_each_others_commands(tmp_path: Path) -> None:
         ann, bob = {"Authorization": "Bearer key-a"}, {"X-API-Key": "key-b"}
         posting = asyncio.create_task(client.post("/v1/demo/long", headers=ann))
         claim = await server.claim()
-        await server.dispatcher.started_long(claim.command.command_id, "CPU")
+        await server.started_long(claim)
         command_id = (await (await posting).json())["commandId"]
         for path in ("/v1/Demo/get_command_status", "/v1/Demo/cancel_command"):
             async with client.post(path, data={"commandId": command_id}, headers=bob) as answer:

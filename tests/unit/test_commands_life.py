@@ -22,7 +22,6 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from server.brokers.base import Wants
 from server.brokers.local import LocalBroker
 from server.commands.command import Command, CommandState, Payload
 from server.commands.control import CANCEL
@@ -30,7 +29,7 @@ from server.commands.dispatcher import Dispatcher, DispatchSettings
 from server.commands.errors import QueueFullError, UnknownCommandError
 from server.commands.reply_buffer import EventKind, NewEvent
 from server.commands.routing import Route
-from server.commands.workers import Worker
+from server.commands.workers import Room, Worker
 
 OWNERS = ("ann", "bob")
 PICK = st.integers(0, 997)
@@ -90,7 +89,8 @@ class CommandLife(RuleBasedStateMachine):
     @rule(index=st.integers(0, 1), quick=st.integers(0, 1), long=st.integers(0, 1))
     def claim(self, index: int, quick: int, long: int) -> None:
         worker = self.workers[index]
-        claim = self.run(self.dispatcher.claim(worker, Wants(quick, long), 0))
+        worker.room = Room(quick, long)
+        claim = self.run(self.dispatcher.claim(worker, 0))
         if claim is not None and claim.command.control:
             assert claim.command.name == CANCEL
             self.run(self.dispatcher.finish(worker, claim.command.command_id, True, msgspec.Raw(b"{}")))
@@ -99,7 +99,7 @@ class CommandLife(RuleBasedStateMachine):
     def start_long(self, pick: int) -> None:
         found = self.pick_running(pick)
         if found is not None:
-            self.run(self.dispatcher.started_long(found[1], "CPU"))
+            self.run(self.dispatcher.started_long(found[0], found[1], "CPU"))
             if not self.record(found[1]).ended:
                 self.long.add(found[1])
 

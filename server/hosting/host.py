@@ -1,0 +1,206 @@
+"""All modules of a server: found, installed, started, watched and stopped."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from watchfiles import awatch
+
+from ..commands.dispatcher import Dispatcher
+from ..commands.routing import RouteTable
+from ..commands.workers import WorkerRegistry
+from ..config import ServerSettings
+from ..log_book import LogBook
+from .catalogue import ModuleConfig, ModuleDescription, ModuleStatus, module_config, module_description
+from .hosted_module import HostedModule, Parts
+from .install_command import install_modules
+from .installer import Installer
+from .leftovers import LaunchRecord
+from .life import Surroundings
+from .platform_info import PlatformInfo, detect_platform
+from .queue_gate import QueueGate
+from .scanner import FoundModule, Scanner
+from .state import State
+
+__all__ = ["ModuleHost", "install_modules"]
+
+LOOK_MS = 5000
+"""Without any notice from the file system, the folders are still looked at this often."""
+SETTLE_SECONDS = 0.5
+
+
+class ModuleHost:
+    """Keeps the modules of the modules folder alive."""
+
+    def __init__(
+        self,
+        settings: ServerSettings,
+        dispatcher: Dispatcher,
+        workers: WorkerRegistry,
+        routes: RouteTable,
+        log: LogBook,
+    ) -> None:
+        self._settings = settings
+        self._dispatcher = dispatcher
+        self._workers = workers
+        self._routes = routes
+        self._book = log
+        self._port = settings.port
+        self._launches = LaunchRecord(settings.data_dir)
+        self._gate = QueueGate(dispatcher)
+        self._modules: dict[Path, HostedModule] = {}
+        self._failed_with: dict[Path, object] = {}
+        self._unsettled: dict[Path, FoundModule] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def set_port(self, port: int) -> None:
+        """Say where the server listens; modules are told so at their start."""
+        self._port = port
+
+    async def start(self) -> None:
+        """End what an earlier server left behind, register all modules, and begin to bring them up."""
+        ended = await asyncio.to_thread(self._launches.end_leftovers)
+        if ended:
+            self._book.add(f"Ended {ended} module processes that an earlier server had left behind.", "warning")
+        machine = await asyncio.to_thread(self._prepare)
+        self._parts = self._make_parts(machine)
+        self._scanner = Scanner(self._settings, machine)
+        for found in await asyncio.to_thread(self._scanner.scan):
+            await self._add(found)
+        self._tasks = [asyncio.create_task(self._watch()), asyncio.create_task(self._see_external())]
+
+    async def stop(self) -> None:
+        """Stop all modules side by side; no process is left when this returns."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(module.close() for module in self._modules.values()))
+        await asyncio.to_thread(self._launches.close)
+
+    async def kill_worker(self, worker_id: str) -> None:
+        """Kill a process that did not stop a cancelled command in time; its module is started again at once."""
+        for module in self._modules.values():
+            if module.kill(worker_id, "its process was killed because it did not stop a cancelled command in time"):
+                return
+
+    def statuses(self) -> list[ModuleStatus]:
+        """Return how every module is."""
+        return [module.status() for module in self._sorted()]
+
+    def configs(self, running_only: bool) -> list[ModuleConfig]:
+        """Return the settings and pages of the modules: of all that are in order, or of those ready for work."""
+        modules = [module for module in self._sorted() if module.runs or not running_only]
+        return [module_config(module.settings, module.found.page) for module in modules if module.settings is not None]
+
+    def descriptions(self) -> list[ModuleDescription]:
+        """Return what is installed."""
+        return [module_description(module.settings) for module in self._sorted() if module.settings is not None]
+
+    # --- inside -----------------------------------------------------------------------------------
+
+    def _prepare(self) -> PlatformInfo:
+        self._settings.modules_dir.mkdir(parents=True, exist_ok=True)
+        return detect_platform()
+
+    def _make_parts(self, machine: PlatformInfo) -> Parts:
+        return Parts(
+            settings=self._settings,
+            machine=machine,
+            installer=Installer(self._settings, machine, self._launches),
+            gate=self._gate,
+            routes=self._routes,
+            book=self._book,
+            surroundings=Surroundings(self._dispatcher, self._workers, self._launches, self._port),
+        )
+
+    def _sorted(self) -> list[HostedModule]:
+        return sorted(self._modules.values(), key=lambda module: module.module_id.lower())
+
+    async def _add(self, found: FoundModule) -> None:
+        module = self._modules[found.folder] = HostedModule(found, self._parts)
+        await module.begin()
+
+    # --- changes in the folder ------------------------------------------------------------------------
+
+    async def _watch(self) -> None:
+        """Follow the modules folder for ever."""
+        while True:
+            try:
+                folders = await asyncio.to_thread(self._scanner.folders)
+                async for _ in awatch(
+                    self._settings.modules_dir,
+                    *folders,
+                    watch_filter=None,
+                    recursive=False,
+                    debounce=400,
+                    step=200,
+                    rust_timeout=LOOK_MS,
+                    yield_on_timeout=True,
+                ):
+                    await self._look_again()
+                    if await asyncio.to_thread(self._scanner.folders) != folders:
+                        break
+            except FileNotFoundError:
+                await asyncio.sleep(SETTLE_SECONDS)  # a folder went away between looking and watching
+            except Exception as error:
+                self._book.add(f"Watching the modules folder failed: {type(error).__name__}: {error}", "error")
+                await asyncio.sleep(LOOK_MS / 1000)
+
+    async def _look_again(self) -> None:
+        """Scan until nothing is in the middle of being copied, and act on what has changed."""
+        while True:
+            found = {module.folder: module for module in await asyncio.to_thread(self._scanner.scan)}
+            for folder in self._modules.keys() - found.keys():
+                module = self._modules.pop(folder)
+                self._book.add(f"The module {module.module_id} was removed.")
+                await module.remove()
+            changed = {folder: module for folder, module in found.items() if self._has_changed(module)}
+            settled = {folder for folder, module in changed.items() if self._is_settled(folder, module)}
+            for folder in settled:
+                await self._take(changed[folder])
+            self._unsettled = {folder: module for folder, module in changed.items() if folder not in settled}
+            if not self._unsettled:
+                return
+            await asyncio.sleep(SETTLE_SECONDS)
+
+    def _has_changed(self, found: FoundModule) -> bool:
+        module = self._modules.get(found.folder)
+        if module is None or module.found.fingerprint != found.fingerprint or module.found.error != found.error:
+            return True
+        if module.standing.state is not State.FAILED:
+            self._failed_with.pop(found.folder, None)
+            return False
+        # A failed module gets another chance as soon as anything in its folder changes.
+        return self._failed_with.setdefault(found.folder, found.listing) != found.listing
+
+    def _is_settled(self, folder: Path, found: FoundModule) -> bool:
+        before = self._unsettled.get(folder)
+        return before is not None and before.listing == found.listing
+
+    async def _take(self, found: FoundModule) -> None:
+        self._failed_with.pop(found.folder, None)
+        module = self._modules.get(found.folder)
+        if module is None:
+            self._book.add(f"The module {found.module_id} was added.")
+            await self._add(found)
+        elif module.module_id != found.module_id:
+            await module.remove()
+            await self._add(found)
+        else:
+            self._book.add(f"The files of the module {found.module_id} have changed.")
+            await module.reload(found)
+
+    async def _see_external(self) -> None:
+        """Notice module processes that somebody starts by hand."""
+        known: set[str] = set()
+        while True:
+            await self._workers.wait_for(lambda: bool(self._external() - known))
+            for module_id in self._external() - known:
+                known.add(module_id)
+                for module in self._modules.values():
+                    if module.module_id.lower() == module_id:
+                        await module.note_external()
+
+    def _external(self) -> set[str]:
+        return {worker.module_id.lower() for worker in self._workers.all() if worker.worker_id.startswith("external:")}

@@ -1,0 +1,241 @@
+"""One module folder under the server's care: its routes, its installation, its supervisor, and how it is shown."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from pathlib import Path
+
+import msgspec
+
+from ..commands.routing import Route, RouteTable
+from ..commands.workers import Worker
+from ..config import ServerSettings
+from ..log_book import LogBook
+from .catalogue import ModuleStatus, settings_summary, wire_downloads, wire_menus, wire_time
+from .environment import environments_folder
+from .install_steps import InstallError
+from .installer import Installer
+from .launch_plan import LaunchError, launch_plan
+from .life import Surroundings
+from .macros import Macros, macros_for
+from .module_log import ModuleLog
+from .module_settings import ModuleSettings
+from .platform_info import PlatformInfo
+from .queue_gate import QueueGate
+from .scanner import FoundModule
+from .state import Standing, State, compatible_word
+from .supervisor import Recipe, Supervisor
+
+_SEEN_SECONDS = 30.0
+_INSTALL_LINES = 500
+
+
+class Parts(msgspec.Struct, frozen=True):
+    """What all hosted modules share."""
+
+    settings: ServerSettings
+    machine: PlatformInfo
+    installer: Installer
+    gate: QueueGate
+    routes: RouteTable
+    book: LogBook
+    surroundings: Surroundings
+
+
+class HostedModule:
+    """A module folder, from the moment it is found until it is gone."""
+
+    def __init__(self, found: FoundModule, parts: Parts) -> None:
+        self.found = found
+        self._parts = parts
+        self._log = ModuleLog(parts.book, found.settings.name if found.settings is not None else found.module_id)
+        self._install_lines: deque[str] = deque(maxlen=_INSTALL_LINES)
+        self._bringing_up: asyncio.Task[None] | None = None
+        self._closing = False
+        self.standing = Standing(self._state_changed)
+        self._supervisor = Supervisor(self.standing, self._log)
+
+    @property
+    def module_id(self) -> str:
+        """The module's id; the folder's name where the settings do not even tell that."""
+        return self.found.module_id
+
+    @property
+    def settings(self) -> ModuleSettings | None:
+        """The settings, if they are in order."""
+        return self.found.settings if not self.found.error else None
+
+    async def begin(self) -> None:
+        """Register the routes, and start the module in the background unless something speaks against it."""
+        self._register_routes()
+        obstacle = self._obstacle()
+        if self.found.error:
+            await self.standing.change(State.FAILED, self.found.error)
+        elif obstacle:
+            await self.standing.change(State.STOPPED, obstacle)
+        elif self.settings is not None and self._parts.settings.launch_modules:
+            await self.standing.change(State.INSTALLING, "looking at what it needs")
+            self._bringing_up = asyncio.create_task(self._bring_up(self.settings))
+        elif self.settings is not None:
+            self.standing.note("the server was told not to start modules (launch_modules); start it by hand")
+            self._parts.gate.open(self.settings.queue, self.module_id)
+
+    async def reload(self, found: FoundModule) -> None:
+        """Its files have changed: run it as they say now."""
+        await self.stop()
+        self.found = found
+        await self.begin()
+
+    async def remove(self) -> None:
+        """Its folder is gone: stop it and forget its routes."""
+        await self.stop()
+        self._parts.routes.remove_module(self.module_id)
+        await self.standing.change(State.STOPPED, "its folder was removed")
+
+    async def stop(self) -> None:
+        """End its process, or its installation; return when nothing of it is left."""
+        task, self._bringing_up = self._bringing_up, None
+        if task is not None:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        await self._supervisor.stop()
+
+    async def close(self) -> None:
+        """Stop for good because the server ends. Commands that wait stay, for the next start."""
+        self._closing = True
+        await self.stop()
+        await self.standing.change(State.STOPPED, "the server is stopping")
+
+    def kill(self, worker_id: str, reason: str) -> bool:
+        """Kill its process if it is that worker's; it is started again at once."""
+        return self._supervisor.kill(worker_id, reason)
+
+    # --- bringing it up ---------------------------------------------------------------------------
+
+    def _obstacle(self) -> str:
+        """Why the module is not to be started; empty when it is."""
+        module, server = self.settings, self._parts.settings
+        if module is None:
+            return ""
+        incompatible = module.incompatibility(server.compatible_version, self._parts.machine)
+        if incompatible:
+            return incompatible
+        if server.launch_modules and not module.auto_start:
+            return "it is not started by itself (LaunchSettings.AutoStart is false)"
+        return ""
+
+    async def _bring_up(self, module: ModuleSettings) -> None:
+        try:
+            plan = await self._parts.installer.install(module, self._installing)
+            macros = self._macros(module)
+            command = await asyncio.to_thread(launch_plan, module, macros, plan.python)
+        except (InstallError, LaunchError) as error:
+            await self.standing.change(State.FAILED, str(error))
+        except Exception as error:
+            # Whatever it is, one module must not be stuck without anybody knowing why.
+            await self.standing.change(State.FAILED, f"installing it failed: {type(error).__name__}: {error}")
+        else:
+            self._supervisor.start(Recipe(module, command, macros), self._parts.surroundings)
+
+    def _macros(self, module: ModuleSettings) -> Macros:
+        python_name = module.launch_settings.runtime.lower().replace(".", "")
+        runtimes = environments_folder(self._parts.settings)
+        return macros_for(self._parts.settings, self._parts.machine, Path(module.folder), python_name, runtimes)
+
+    def _installing(self, line: str) -> None:
+        self._install_lines.append(line)
+        self.standing.note(line)
+        self._log.say(line)
+
+    def _register_routes(self) -> None:
+        module = self.found.settings
+        if module is None:
+            self._parts.routes.remove_module(self.module_id)
+            return
+        routes = [
+            Route(
+                path=entry.route,
+                module_id=module.module_id,
+                module_name=module.name,
+                queue=module.queue,
+                command=entry.command,
+                long_running=entry.long_running,
+                idempotent=entry.idempotent,
+            )
+            for entry in module.route_maps
+        ]
+        self._parts.routes.set_module(module.module_id, routes)
+
+    async def _state_changed(self, state: State, reason: str) -> None:
+        level = {State.FAILED: "error", State.BACKOFF: "warning"}.get(state, "information")
+        self._log.say(f"{state.value}: {reason}" if reason else state.value, level)
+        queue = self.found.settings.queue if self.found.settings is not None else ""
+        if not queue or self._closing:
+            return
+        if state.serves:
+            self._parts.gate.open(queue, self.module_id)
+        else:
+            await self._parts.gate.close(queue, self.module_id, reason)
+
+    # --- how it is shown -----------------------------------------------------------------------------
+
+    @property
+    def worker(self) -> Worker | None:
+        """Its living process: the one that was started, else one that somebody started by hand."""
+        if self._supervisor.life is not None:
+            return self._supervisor.life.worker
+        worker = self._parts.surroundings.workers.of_module(self.module_id)
+        recent = worker is not None and time.time() - worker.last_seen < _SEEN_SECONDS
+        return worker if recent else None
+
+    async def note_external(self) -> None:
+        """A process that somebody started by hand has made contact: its queue takes commands."""
+        if self.settings is not None and self._supervisor.life is None:
+            self._parts.gate.open(self.settings.queue, self.module_id)
+
+    @property
+    def state(self) -> State:
+        """The visible state."""
+        worker = self.worker
+        state = self.standing.state
+        if self._supervisor.life is None and worker is not None and not state.serves:
+            state = State.READY
+        return State.BUSY if state is State.READY and worker is not None and worker.running else state
+
+    @property
+    def runs(self) -> bool:
+        """Whether it is ready for work."""
+        return self.state in (State.READY, State.BUSY)
+
+    def status(self) -> ModuleStatus:
+        """Return its wire shape in the list of states."""
+        module, worker, state = self.found.settings, self.worker, self.state
+        reason = "" if self.runs else self.standing.reason
+        compatible = module is None or not module.incompatibility(
+            self._parts.settings.compatible_version, self._parts.machine
+        )
+        word = compatible_word(self.standing, auto_start=module is None or module.auto_start, compatible=compatible)
+        lines = [f"{module.name if module else self.module_id}: {state.value}", reason, *self._log.last_lines[-20:]]
+        return ModuleStatus(
+            module_id=self.module_id,
+            queue=module.queue if module else "",
+            name=module.name if module else self.module_id,
+            version=module.version if module else "",
+            category=module.publishing_info.category if module else "Other",
+            started=wire_time(worker.started_at) if worker else None,
+            last_seen=wire_time(worker.last_seen) if worker else None,
+            status="Started" if self.runs else word,
+            state=state.value,
+            state_reason=reason or None,
+            status_data=worker.status_data if worker else None,
+            request_count=self._supervisor.past_requests + (worker.request_count if worker else 0),
+            downloadable_models=wire_downloads(module) if module else [],
+            menus=wire_menus(module) if module else [],
+            install_summary="\n".join(self._install_lines),
+            startup_summary=settings_summary(module) if module else "",
+            summary="\n".join(line for line in lines if line),
+        )

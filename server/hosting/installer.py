@@ -1,0 +1,106 @@
+"""Installing a module: its environment, then its own install script; nothing is run when nothing has changed."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from pathlib import Path
+
+import msgspec
+
+from ..config import ServerSettings
+from .environment import EnvironmentPlan, environments_folder, is_current, make_environment, plan_environment
+from .file_lock import locked
+from .install_script import InstallScript, find_scripts, is_done, note_done, run_script
+from .install_steps import InstallError, InstallLog, Report
+from .interpreter import NoInterpreterError, system_interpreter
+from .leftovers import LaunchRecord
+from .module_settings import ModuleSettings
+from .platform_info import PlatformInfo
+
+
+class InstallPlan(msgspec.Struct, frozen=True):
+    """What installing a module comes to. ``python`` is the interpreter it will run on; ``None`` if it needs none."""
+
+    environment: EnvironmentPlan | None
+    scripts: list[InstallScript]
+    python: Path | None
+    current: bool
+    """Nothing has to be done."""
+
+
+class Installer:
+    """Installs modules, one after another. ``launches`` is where the running commands are noted."""
+
+    def __init__(self, settings: ServerSettings, machine: PlatformInfo, launches: LaunchRecord | None = None) -> None:
+        self._settings = settings
+        self._machine = machine
+        self._launches = launches
+        self._one_at_a_time = asyncio.Lock()
+
+    def log_path(self, module_id: str) -> Path:
+        """Where the output of a module's installation is kept."""
+        return self._settings.data_dir / "logs" / f"install-{module_id}.log"
+
+    async def plan(self, module: ModuleSettings) -> InstallPlan:
+        """Look at what a module needs and what is there. Raises ``InstallError``."""
+        return await asyncio.to_thread(self._plan, module)
+
+    async def install(self, module: ModuleSettings, report: Report) -> InstallPlan:
+        """Make a module ready to run; return at once when it is. Raises ``InstallError``."""
+        plan = await self.plan(module)
+        if plan.current:
+            return plan
+        if self._one_at_a_time.locked():
+            report("waiting until the module before it is installed")
+        lock = environments_folder(self._settings) / ".lock"
+        waiting = "waiting until another server or installer has made its environments"
+        async with self._one_at_a_time, locked(lock, lambda: report(waiting)):
+            plan = await self.plan(module)  # whoever held the locks may have done it
+            if not plan.current:
+                await self._run(module, plan, report)
+        return plan
+
+    async def _run(self, module: ModuleSettings, plan: InstallPlan, report: Report) -> None:
+        launch_id = f"install-{uuid.uuid4()}"
+        log = InstallLog(self.log_path(module.module_id), report, launch_id)
+        await log.open()
+        if self._launches is not None:
+            await asyncio.to_thread(self._launches.add, launch_id)
+        try:
+            if plan.environment is not None and not await asyncio.to_thread(is_current, plan.environment):
+                await make_environment(plan.environment, log)
+            for script in plan.scripts:
+                if not await asyncio.to_thread(is_done, script):
+                    await run_script(script, self._settings, module, self._machine, log)
+                    await asyncio.to_thread(note_done, script)
+            log.say("installed")
+        except InstallError as error:
+            log.say(str(error))
+            raise
+        finally:
+            if self._launches is not None:
+                await asyncio.to_thread(self._launches.remove, launch_id)
+            await log.close()
+
+    def _plan(self, module: ModuleSettings) -> InstallPlan:
+        environment = plan_environment(self._settings, module, self._machine)
+        python = environment.python if environment is not None else self._system_python(module)
+        fingerprint = environment.fingerprint if environment is not None else ""
+        notes = environment.folder if environment is not None else environments_folder(self._settings) / ".scripts"
+        scripts = find_scripts(module, python, fingerprint, notes) if python is not None else []
+        ready = environment is None or is_current(environment)
+        return InstallPlan(
+            environment=environment,
+            scripts=scripts,
+            python=python,
+            current=ready and all(is_done(script) for script in scripts),
+        )
+
+    def _system_python(self, module: ModuleSettings) -> Path | None:
+        if not module.is_python or module.launch_settings.command:
+            return None
+        try:
+            return Path(system_interpreter(module.launch_settings.runtime).path)
+        except NoInterpreterError as error:
+            raise InstallError(str(error)) from None

@@ -1,0 +1,217 @@
+"""One life of a module's process: from its launch, over its first answer, to its end and what remains to be tidied."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Coroutine
+
+import msgspec
+
+from ..commands.command import Payload, Reason
+from ..commands.control import PROBE, QUIT, quit_payload
+from ..commands.dispatcher import Dispatcher
+from ..commands.workers import Worker, WorkerRegistry
+from .launch_environment import Launch, launch_environment
+from .launch_plan import LaunchPlan
+from .leftovers import LaunchRecord
+from .macros import Macros
+from .module_log import ModuleLog
+from .module_settings import ModuleSettings
+from .process import ChildProcess, describe_exit
+from .silence import SilenceWatch
+
+PROBE_SECONDS = 60.0
+QUIT_SECONDS = 1.0
+STOP_GRACE = 5.0
+TERM_GRACE = 2.0
+_LOOK_SECONDS = 1.0
+
+
+class Surroundings(msgspec.Struct, frozen=True):
+    """The parts of the server that the life of a process touches. ``port`` is where the server listens."""
+
+    dispatcher: Dispatcher
+    workers: WorkerRegistry
+    launches: LaunchRecord
+    port: int
+
+
+class End(msgspec.Struct, frozen=True):
+    """How a life ended. ``deliberate``: the server wanted it, so it does not count against the module."""
+
+    reason: str
+    deliberate: bool = False
+    exit_code: int | None = None
+
+
+class _Cause(msgspec.Struct, frozen=True):
+    """Why a life has to end. An empty reason: the process ended by itself."""
+
+    reason: str = ""
+    deliberate: bool = False
+    polite: bool = False
+
+
+class Life:
+    """One process of a module. ``on_ready`` is awaited when it has answered its first command."""
+
+    def __init__(
+        self,
+        module: ModuleSettings,
+        surroundings: Surroundings,
+        log: ModuleLog,
+        on_ready: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._module = module
+        self._around = surroundings
+        self._log = log
+        self._on_ready = on_ready
+        self._ready = False
+        self._cause: asyncio.Future[_Cause] = asyncio.get_running_loop().create_future()
+        self.worker = Worker(
+            worker_id=str(uuid.uuid4()),
+            module_id=module.module_id,
+            queue=module.queue,
+            secret=secrets.token_urlsafe(32),
+            parallelism=module.launch_settings.parallelism or max(1, (os.cpu_count() or 1) // 2),
+        )
+
+    def stop(self) -> None:
+        """Let the process end politely: it is asked, then told, then killed."""
+        self._settle(_Cause("the server stopped it", deliberate=True, polite=True))
+
+    def kill(self, reason: str) -> None:
+        """Let the process end now, because the server wants it."""
+        self._settle(_Cause(reason, deliberate=True))
+
+    async def run(self, plan: LaunchPlan, macros: Macros) -> End:
+        """Live. Returns when nothing of the process is left and its commands have been dealt with."""
+        worker, launches = self.worker, self._around.launches
+        self._around.workers.add(worker)
+        end = End("its start was interrupted", deliberate=True)
+        try:
+            await asyncio.to_thread(launches.add, worker.worker_id)
+            end = await self._run_process(plan, macros)
+        finally:
+            await self._around.dispatcher.worker_gone(worker, f"It ended: {end.reason}.", end.deliberate)
+            self._around.workers.remove(worker.worker_id)
+            await asyncio.to_thread(launches.remove, worker.worker_id)
+        return end
+
+    async def _run_process(self, plan: LaunchPlan, macros: Macros) -> End:
+        launch = Launch(self.worker.worker_id, self.worker.secret, self._around.port)
+        environment = launch_environment(self._module, launch, macros, os.environ)
+        self._log.new_process()
+        try:
+            process = await ChildProcess.start(
+                plan.command, plan.folder, environment, self._log.line, self.worker.worker_id
+            )
+        except OSError as error:
+            return End(f"{plan.command[0]} cannot be run: {error.strerror}")
+        try:
+            await asyncio.to_thread(self._around.launches.started, self.worker.worker_id, process.pid)
+            cause = await self._watch(process)
+            await self._finish(process, cause)
+        finally:
+            process.kill_now()
+        self._log.end_of_output()
+        return End(self._reason(cause, process), cause.deliberate, process.exit_code)
+
+    # --- watching -----------------------------------------------------------------------------------
+
+    async def _watch(self, process: ChildProcess) -> _Cause:
+        """Wait until there is a cause to end, or the end itself."""
+        watchers = [self._see_exit(process), self._see_failure(), self._see_silence(), self._become_ready()]
+        tasks = [asyncio.create_task(self._guarded(watcher)) for watcher in watchers]
+        try:
+            return await asyncio.shield(self._cause)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _guarded(self, watcher: Coroutine[object, object, None]) -> None:
+        """A watcher that breaks ends the life: nobody would notice what it no longer watches."""
+        try:
+            await watcher
+        except Exception as error:
+            self._settle(_Cause(f"the supervisor itself failed ({type(error).__name__}: {error})"))
+
+    async def _see_exit(self, process: ChildProcess) -> None:
+        await process.wait()
+        self._settle(_Cause())
+
+    async def _see_failure(self) -> None:
+        worker = self.worker
+        await self._around.workers.wait_for(lambda: worker.failure is not None)
+        self._settle(_Cause(f"it says that it cannot work: {worker.failure}"))
+
+    async def _see_silence(self) -> None:
+        watch = SilenceWatch(time.monotonic)
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            if self.worker.heard and watch.silent(self.worker.last_seen):
+                self._settle(_Cause("its process is alive but has said nothing for 30 s"))
+
+    async def _become_ready(self) -> None:
+        worker = self.worker
+        seconds = self._module.contact_seconds
+        try:
+            await asyncio.wait_for(self._around.workers.wait_for(lambda: worker.heard), seconds)
+        except asyncio.TimeoutError:
+            self._settle(_Cause(f"its process made no contact with the server within {seconds:g} s"))
+            return
+        while not await self._answers():
+            if worker.kind == "queue":
+                # It polls only after its initialise(), so now it should answer.
+                self._settle(_Cause(f"its process is in contact but answered no command within {PROBE_SECONDS:g} s"))
+                return
+        self._ready = True
+        await self._on_ready()
+
+    async def _answers(self) -> bool:
+        """Whether it answers a real command. Over the channel, none is handed out until its initialise() has ended."""
+        probe = await self._around.dispatcher.control(self.worker, PROBE, Payload(), PROBE_SECONDS)
+        return probe is not None and probe.reason != Reason.MODULE_LOST.value
+
+    def _settle(self, cause: _Cause) -> None:
+        if not self._cause.done():
+            self._cause.set_result(cause)
+
+    # --- ending -------------------------------------------------------------------------------------
+
+    async def _finish(self, process: ChildProcess, cause: _Cause) -> None:
+        if cause.polite and process.running:
+            await self._ask_to_quit(process)
+        await process.stop(TERM_GRACE if cause.polite else 0.0)
+
+    async def _ask_to_quit(self, process: ChildProcess) -> None:
+        """Send Quit and give the module time to clean up; one that never made contact cannot be asked."""
+        if not self.worker.heard:
+            return
+        dispatcher, module_id = self._around.dispatcher, self._module.module_id
+        asked = asyncio.create_task(dispatcher.control(self.worker, QUIT, quit_payload(module_id), QUIT_SECONDS))
+        ended = asyncio.create_task(process.wait_for(STOP_GRACE))
+        try:
+            await asyncio.wait((asked, ended), return_when=asyncio.FIRST_COMPLETED)
+            if asked.done() and asked.result() is not None:
+                await ended
+        finally:
+            for task in (asked, ended):
+                task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.gather(asked, ended, return_exceptions=True)
+
+    def _reason(self, cause: _Cause, process: ChildProcess) -> str:
+        if cause.reason:
+            return cause.reason
+        code = process.exit_code
+        how = f"its process ended with {describe_exit(code if code is not None else -1)}"
+        when = "" if self._ready else " while it was starting"
+        said = self._log.last_error
+        return f"{how}{when}" + (f" after it printed: {said}" if said else "")

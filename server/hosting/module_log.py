@@ -1,0 +1,81 @@
+"""What a module's process prints: into the log book, with levels, and the last lines kept for explanations."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+
+from ..log_book import LogBook
+from .output_lines import LINES_PER_SECOND, RateLimit
+
+KEPT_LINES = 200
+_PREFIXES = {
+    "crit: ": "critical",
+    "critical: ": "critical",
+    "err: ": "error",
+    "error: ": "error",
+    "warn: ": "warning",
+    "warning: ": "warning",
+    "info: ": "information",
+    "information: ": "information",
+    "dbg: ": "debug",
+    "debug: ": "debug",
+    "trc: ": "trace",
+    "trace: ": "trace",
+}
+
+
+def split_level(line: str, from_stderr: bool) -> tuple[str, str]:
+    """Return a line's level and its text without the level's prefix. What comes from stderr is an error otherwise."""
+    lowered = line.lower()
+    for prefix, level in _PREFIXES.items():
+        if lowered.startswith(prefix):
+            return level, line[len(prefix) :]
+    return ("error" if from_stderr else "information"), line
+
+
+class ModuleLog:
+    """The log of one module: its processes' output, and what the supervisor says about it."""
+
+    def __init__(self, book: LogBook, module_name: str) -> None:
+        self._book = book
+        self._name = module_name
+        self._last: deque[str] = deque(maxlen=KEPT_LINES)
+        self._limit = RateLimit(LINES_PER_SECOND, time.monotonic, self._dropped)
+        self._last_error = ""
+
+    def line(self, line: str, from_stderr: bool) -> None:
+        """Take one line of output."""
+        if not line.strip():
+            return
+        self._last.append(line)
+        level, text = split_level(line, from_stderr)
+        if level in ("error", "critical"):
+            self._last_error = text
+        if self._limit.allows():
+            self._book.add(text, level, self._name)
+
+    def say(self, text: str, level: str = "information") -> None:
+        """Log something about the module."""
+        self._book.add(text, level, self._name, "supervisor")
+
+    def new_process(self) -> None:
+        """What follows comes from another process."""
+        self._last_error = ""
+
+    def end_of_output(self) -> None:
+        """Report the lines that were dropped."""
+        self._limit.end()
+
+    @property
+    def last_lines(self) -> list[str]:
+        """The last 200 lines of output, oldest first."""
+        return list(self._last)
+
+    @property
+    def last_error(self) -> str:
+        """The last line the current process wrote as an error; for an uncaught exception that is its text."""
+        return self._last_error.strip()
+
+    def _dropped(self, count: int) -> None:
+        self._book.add(f"… {count} more lines were left out: it prints too fast.", "warning", self._name, "supervisor")

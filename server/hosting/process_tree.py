@@ -1,0 +1,102 @@
+"""Finding and ending the descendants of a process, also those that left its group. Everything here blocks."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterable
+
+import msgspec
+import psutil
+
+LAUNCH_VARIABLE = "MILLRACE_LAUNCH_ID"
+"""In the environment of every process a module starts, unless the module clears it."""
+
+_GONE = (psutil.NoSuchProcess, psutil.ZombieProcess, psutil.AccessDenied)
+
+
+class ProcessIdentity(msgspec.Struct, frozen=True):
+    """A process for certain: process ids are used again, together with the start time they are not."""
+
+    pid: int
+    create_time: float
+
+
+def identify(pid: int) -> ProcessIdentity | None:
+    """Return the identity of a running process; ``None`` when there is none with this id."""
+    try:
+        return ProcessIdentity(pid, psutil.Process(pid).create_time())
+    except _GONE:
+        return None
+
+
+def is_alive(identity: ProcessIdentity) -> bool:
+    """Whether exactly this process still runs (a zombie does not)."""
+    try:
+        process = psutil.Process(identity.pid)
+        same = abs(process.create_time() - identity.create_time) < 1.0
+        return same and process.status() != psutil.STATUS_ZOMBIE
+    except _GONE:
+        return False
+
+
+def descendants(pid: int, launch_id: str) -> list[psutil.Process]:
+    """Return the living children of a process, theirs, and every process that carries the launch id."""
+    found: dict[int, psutil.Process] = {}
+    with contextlib.suppress(*_GONE):
+        found = {child.pid: child for child in psutil.Process(pid).children(recursive=True)}
+    for process in carriers({launch_id}):
+        found[process.pid] = process
+    found.pop(pid, None)
+    found.pop(os.getpid(), None)
+    return list(found.values())
+
+
+def carriers(launch_ids: set[str]) -> list[psutil.Process]:
+    """Return every process of this user whose environment carries one of the launch ids."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.pid != os.getpid() and process.environ().get(LAUNCH_VARIABLE) in launch_ids:
+                found.append(process)
+        except (*_GONE, OSError):
+            continue
+    return found
+
+
+def end_all(processes: Iterable[psutil.Process], patience: float) -> None:
+    """Ask processes to end, wait up to ``patience`` seconds, then kill the rest. psutil checks that ids still fit."""
+    alive = [process for process in processes if _signal(process, kill=False)]
+    _, stubborn = psutil.wait_procs(alive, timeout=patience)
+    killed = [process for process in stubborn if _signal(process, kill=True)]
+    psutil.wait_procs(killed, timeout=3.0)
+
+
+def end_family(known: Iterable[psutil.Process], launch_id: str) -> None:
+    """End processes found earlier, and every one that carries the launch id now."""
+    family = {process.pid: process for process in [*known, *carriers({launch_id})]}
+    if family:
+        end_all(family.values(), 0.5)
+
+
+def signal_group(pid: int, *, kill: bool) -> None:
+    """Signal the process group that a process leads; on Windows the process alone. Never raises."""
+    try:
+        if os.name == "nt":
+            psutil.Process(pid).kill()
+        else:
+            os.killpg(pid, signal.SIGKILL if kill else signal.SIGTERM)
+    except (*_GONE, OSError):
+        pass
+
+
+def _signal(process: psutil.Process, *, kill: bool) -> bool:
+    try:
+        if kill:
+            process.kill()
+        else:
+            process.terminate()
+    except _GONE:
+        return False
+    return True

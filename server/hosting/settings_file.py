@@ -1,0 +1,184 @@
+"""Reading modulesettings files: tolerant JSON, and the files that override one another.
+
+Later sources win key by key: objects merge, lists merge by index, keys match in any letter case, a null says nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import json5
+import msgspec
+
+from .platform_info import PlatformInfo
+
+FILE_NAME = "modulesettings.json"
+ENVIRONMENT_PREFIX = "modules__"
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_WHERE = re.compile(r":(\d+) (.*) at column (\d+)")
+_KEY = re.compile(r'"((?:[^"\\\n]|\\.)*)"\s*:')
+
+
+class ModuleSettingsError(Exception):
+    """Settings that cannot be used. The text names file, line and key, and what is expected."""
+
+
+class RawSettings(msgspec.Struct, frozen=True):
+    """The merged settings of one module, not yet typed. ``files`` are those that were read, in order."""
+
+    module_id: str
+    values: dict[str, Any]
+    files: list[Path]
+
+
+def candidate_files(folder: Path, machine: PlatformInfo, user_file: Path | None) -> list[Path]:
+    """Return every file that may hold settings of the module in a folder, in the order in which they override."""
+    names = ["", machine.os]
+    names += [f"{machine.os}.{architecture}" for architecture in machine.architecture_names]
+    if machine.in_docker:
+        names.append("docker")
+    if machine.device:
+        names.append(machine.device)
+    files = [folder / (f"modulesettings.{name}.json" if name else FILE_NAME) for name in names]
+    return files if user_file is None else [*files, user_file]
+
+
+def read_module(
+    folder: Path, machine: PlatformInfo, user_file: Path | None, environment: Mapping[str, str]
+) -> RawSettings:
+    """Read and merge everything that sets up the module in a folder. Raises ``ModuleSettingsError``."""
+    main, *overrides = candidate_files(folder, machine, user_file)
+    module_id, values = _only_module(main)
+    files = [main]
+    for path in overrides:
+        if path.is_file():
+            merge(values, _section(read_file(path), module_id))
+            files.append(path)
+    merge(values, _section(from_environment(environment), module_id))
+    return RawSettings(module_id, values, files)
+
+
+def read_file(path: Path) -> dict[str, Any]:
+    """Read one file: JSON with comments, trailing commas and a byte order mark. Raises ``ModuleSettingsError``."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ModuleSettingsError(f"{path} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError as error:
+        raise ModuleSettingsError(f"{path} is not UTF-8 text (byte {error.start}). Save it as UTF-8.") from None
+    value = _parse(path, text)
+    if not isinstance(value, dict):
+        raise ModuleSettingsError(f'{path} must hold one object, like {{"Modules": {{"MyModule": {{…}}}}}}.')
+    return value
+
+
+def merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
+    """Merge ``values`` over ``into``, in place."""
+    spelling = {key.lower(): key for key in into}
+    for key, value in values.items():
+        known = spelling.setdefault(key.lower(), key)
+        into[known] = _merged(into.get(known), value)
+
+
+def from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return the settings in variables such as ``Modules__LlamaChat__LaunchSettings__AutoStart=false``."""
+    tree: dict[str, Any] = {}
+    for name in sorted(environment):
+        if not name.lower().startswith(ENVIRONMENT_PREFIX):
+            continue
+        nested: Any = environment[name]
+        for part in reversed(name.split("__")):
+            nested = {part: nested}
+        merge(tree, nested)
+    return tree
+
+
+def find_line(path: Path, key: str) -> int | None:
+    """Return the line (from 1) on which a key first stands in a file, in any letter case."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return None
+    wanted = f'"{key.lower()}"'
+    return next((number for number, line in enumerate(lines, 1) if wanted in line.lower()), None)
+
+
+def _merged(old: Any, new: Any) -> Any:
+    if new is None:
+        return old
+    if isinstance(old, dict) and isinstance(new, Mapping):
+        merge(old, new)
+        return old
+    if isinstance(old, list) and (items := _by_index(new)) is not None:
+        for index, item in sorted(items.items()):
+            if index < len(old):
+                old[index] = _merged(old[index], item)
+            else:
+                old.append(item)
+        return old
+    return new
+
+
+def _by_index(value: Any) -> dict[int, Any] | None:
+    """A list as index → item; so is an object whose keys are numbers, as environment variables write it."""
+    if isinstance(value, list):
+        return dict(enumerate(value))
+    if isinstance(value, Mapping) and value and all(key.isdigit() for key in value):
+        return {int(key): item for key, item in value.items()}
+    return None
+
+
+def _only_module(path: Path) -> tuple[str, dict[str, Any]]:
+    modules = _get(read_file(path), "Modules")
+    if not isinstance(modules, dict) or not modules:
+        raise ModuleSettingsError(f'{path} must start with {{"Modules": {{"<module id>": {{…}}}}}}.')
+    module_id = next(iter(modules))
+    values = modules[module_id]
+    line = find_line(path, module_id) or 1
+    if not _ID.fullmatch(module_id):
+        raise ModuleSettingsError(
+            f"{path}, line {line}: the module id '{module_id}' may hold only letters, digits, '.', '-' and '_', "
+            "at most 64 of them."
+        )
+    if not isinstance(values, dict):
+        raise ModuleSettingsError(f'{path}, line {line}, key "{module_id}": expected an object with the settings.')
+    return module_id, values
+
+
+def _section(file: Mapping[str, Any], module_id: str) -> Mapping[str, Any]:
+    section = _get(_get(file, "Modules"), module_id)
+    return section if isinstance(section, Mapping) else {}
+
+
+def _get(value: Any, key: str) -> Any:
+    if not isinstance(value, Mapping):
+        return None
+    return next((item for name, item in value.items() if name.lower() == key.lower()), None)
+
+
+def _parse(path: Path, text: str) -> Any:
+    try:
+        return json.loads(text)  # a hundred times faster than json5, and right for most files
+    except ValueError:
+        pass
+    try:
+        return json5.loads(text)
+    except ValueError as error:
+        raise ModuleSettingsError(_explain(path, text, str(error))) from None
+    except RecursionError:
+        raise ModuleSettingsError(f"{path} is nested too deeply.") from None
+
+
+def _explain(path: Path, text: str, error: str) -> str:
+    match = _WHERE.search(error)
+    if match is None:
+        return f"{path} is not JSON: {error}."
+    line, what, column = int(match[1]), match[2], int(match[3])
+    before = "\n".join([*text.splitlines()[: line - 1], text.splitlines()[line - 1][:column] if line else ""])
+    keys = _KEY.findall(before)
+    after = f' after the key "{keys[-1]}"' if keys else ""
+    return f"{path}, line {line}, column {column}: {what}{after}. Look for a missing comma, quote or bracket there."

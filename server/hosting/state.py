@@ -1,0 +1,68 @@
+"""The visible state of a module, as a word with a reason."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Awaitable, Callable
+
+
+class State(str, enum.Enum):
+    """What a module is doing. ``Busy`` is ``Ready`` with commands running."""
+
+    INSTALLING = "Installing"
+    STARTING = "Starting"
+    READY = "Ready"
+    BUSY = "Busy"
+    BACKOFF = "Backoff"
+    FAILED = "Failed"
+    STOPPING = "Stopping"
+    STOPPED = "Stopped"
+
+    @property
+    def serves(self) -> bool:
+        """Whether commands are worth accepting: they are served now or soon."""
+        return self not in (State.FAILED, State.STOPPED)
+
+
+class Standing:
+    """The state of one module with its reason. ``changed`` is awaited after every change of the state."""
+
+    def __init__(self, changed: Callable[[State, str], Awaitable[None]]) -> None:
+        self._changed = changed
+        self.state = State.STOPPED
+        self.reason = ""
+        self.was_ready = False
+        """It has been ready since the server started."""
+        self.starts = 0
+
+    async def change(self, state: State, reason: str = "") -> None:
+        """Go to a state. The reason says why, and what to do where somebody must act."""
+        self.state, self.reason = state, reason
+        self.was_ready = self.was_ready or state is State.READY
+        self.starts += state is State.STARTING
+        await self._changed(state, reason)
+
+    def note(self, reason: str) -> None:
+        """Say more about the state it is in."""
+        self.reason = reason
+
+
+def compatible_word(standing: Standing, *, auto_start: bool, compatible: bool) -> str:
+    """Return the state in the words of compatible status routes."""
+    if standing.state is State.FAILED:
+        return "Crashed" if standing.was_ready else "FailedStart"
+    if standing.state is State.STARTING:
+        return "Restarting" if standing.starts > 1 else "Starting"
+    if standing.state is State.STOPPED and standing.starts == 0:
+        return "NotAvailable" if not compatible else "NotStarted" if auto_start else "NoAutoStart"
+    return _COMPATIBLE[standing.state]
+
+
+_COMPATIBLE = {
+    State.INSTALLING: "NotStarted",
+    State.READY: "Started",
+    State.BUSY: "Started",
+    State.BACKOFF: "Restarting",
+    State.STOPPING: "Stopping",
+    State.STOPPED: "Stopped",
+}

@@ -1,0 +1,113 @@
+"""Keeping one module alive: started, started again when it dies, stopped when it should not run."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+
+import msgspec
+
+from .launch_plan import LaunchPlan
+from .life import End, Life, Surroundings
+from .macros import Macros
+from .module_log import ModuleLog
+from .module_settings import ModuleSettings
+from .restart_policy import RestartPolicy
+from .state import Standing, State
+
+
+class Recipe(msgspec.Struct, frozen=True):
+    """What the supervisor starts, again and again."""
+
+    module: ModuleSettings
+    plan: LaunchPlan
+    macros: Macros
+
+
+class Supervisor:
+    """The life of one module, as a series of lives of its process. ``standing`` shows what goes on."""
+
+    def __init__(self, standing: Standing, log: ModuleLog) -> None:
+        self.standing = standing
+        self._log = log
+        self._policy = RestartPolicy(time.monotonic, lambda: random.uniform(-1, 1))
+        self._task: asyncio.Task[None] | None = None
+        self._life: Life | None = None
+        self._stopping = asyncio.Event()
+        self.past_requests = 0
+        """Answered by its processes that have ended."""
+
+    def start(self, recipe: Recipe, surroundings: Surroundings) -> None:
+        """Start the module and keep it alive from now on. It must not be running."""
+        self._stopping = asyncio.Event()
+        self._policy.reset()
+        self._task = asyncio.create_task(self._keep_alive(recipe, surroundings))
+
+    async def stop(self) -> None:
+        """Stop the process and whatever it started; return when nothing is left. The state is the caller's to set."""
+        task, self._task = self._task, None
+        if task is None:
+            return
+        self._stopping.set()
+        if self._life is not None:
+            await self.standing.change(State.STOPPING)
+            self._life.stop()
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
+
+    def kill(self, worker_id: str, reason: str) -> bool:
+        """Kill the process of a worker, to be started again at once; false when it is not this module's."""
+        if self._life is None or self._life.worker.worker_id != worker_id:
+            return False
+        self._life.kill(reason)
+        return True
+
+    @property
+    def life(self) -> Life | None:
+        """The present life of its process."""
+        return self._life
+
+    async def _keep_alive(self, recipe: Recipe, surroundings: Surroundings) -> None:
+        while not self._stopping.is_set():
+            end = await self._live_once(recipe, surroundings)
+            if self._stopping.is_set():
+                return
+            if end.deliberate:
+                self._policy.stopped()
+                self._log.say(f"Started again: {end.reason}.", "warning")
+            elif not await self._wait_for_next_start(end):
+                return
+
+    async def _live_once(self, recipe: Recipe, surroundings: Surroundings) -> End:
+        life = self._life = Life(recipe.module, surroundings, self._log, self._ready)
+        try:
+            await self.standing.change(State.STARTING)
+            return await life.run(recipe.plan, recipe.macros)
+        finally:
+            self.past_requests += life.worker.request_count
+            self._life = None
+
+    async def _ready(self) -> None:
+        self._policy.ready()
+        await self.standing.change(State.READY)
+
+    async def _wait_for_next_start(self, end: End) -> bool:
+        """After an end of its own: wait as long as the policy says; false when it gives up or is stopped."""
+        delay = self._policy.ended()
+        if delay is None:
+            await self.standing.change(State.FAILED, f"{end.reason}; this happened {self._often}, so it stays stopped")
+            return False
+        await self.standing.change(State.BACKOFF, f"{end.reason}; it is started again in {delay:.0f} s")
+        try:
+            await asyncio.wait_for(self._stopping.wait(), delay)
+        except asyncio.TimeoutError:
+            return True
+        return False
+
+    @property
+    def _often(self) -> str:
+        return f"{self._policy.failures} times in a row" if self._policy.failures >= 5 else "too often in 30 minutes"

@@ -1,0 +1,58 @@
+"""How ``uv`` is called: which program, and with which environment."""
+
+from __future__ import annotations
+
+import os
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+
+_SYSTEM_CERTIFICATES = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+)
+_INDEX_PATIENCE = 4.0
+_NOT_FOR_CHILDREN = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
+
+
+def uv_command() -> list[str]:
+    """Return the command that runs the server environment's own uv."""
+    program = Path(sys.executable).with_name("uv.exe" if os.name == "nt" else "uv")
+    return [str(program)] if program.exists() else [sys.executable, "-m", "uv"]
+
+
+def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment without what concerns only the server: its settings (and keys) and its own Python."""
+    return {
+        name: value
+        for name, value in environment.items()
+        if not name.upper().startswith("MILLRACE_") and name not in _NOT_FOR_CHILDREN
+    }
+
+
+def uv_environment() -> dict[str, str]:
+    """Return the environment uv runs in: quiet, never fetching a Python, trusting the system's certificates."""
+    environment = clean_environment(os.environ)
+    environment.update({"UV_NO_PROGRESS": "1", "UV_PYTHON_DOWNLOADS": "never", "NO_COLOR": "1"})
+    if os.name == "nt" or sys.platform == "darwin" or any(Path(path).exists() for path in _SYSTEM_CERTIFICATES):
+        # A company's own certificate authority is in the system's store and not in uv's. Older uv reads the second.
+        environment.setdefault("UV_SYSTEM_CERTS", "1")
+        environment.setdefault("UV_NATIVE_TLS", "1")
+    return environment
+
+
+def index_is_usable(url: str) -> bool:
+    """Whether a package index answers within a few seconds; one that is no web address is left to uv. Blocks."""
+    if not url.startswith(("http://", "https://")):
+        return True
+    try:
+        with urllib.request.urlopen(url, timeout=_INDEX_PATIENCE):
+            return True
+    except urllib.error.HTTPError as error:
+        return error.code == 404  # many indexes have no page of their own above those of their packages
+    except (OSError, ValueError):
+        return False

@@ -1,0 +1,112 @@
+"""A module on the published SDK, unchanged, beside ours: called, polled, streamed and cancelled."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+from tests.support.server_process import ROOT, ServerProcess, wait_until
+
+pytestmark = pytest.mark.timeout(400)
+ID = "PublishedSdk"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    folder = tmp_path_factory.mktemp("published")
+    modules = folder / "modules"
+    shutil.copytree(ROOT / "tests" / "conformance" / "modules", modules)
+    shutil.copytree(ROOT / "tests" / "support" / "modules" / "Talker", modules / "Talker")
+    environments = str(folder / "environments")
+    with ServerProcess(folder, modules, MILLRACE_ENVIRONMENTS_DIR=environments) as server:
+        server.wait_ready("Talker")
+        server.wait_ready(ID, 300)
+        yield server
+
+
+def slow(server: ServerProcess, **values: object) -> str:
+    body = server.post("/v1/published/slow", **values)
+    assert (body["success"], body["commandStatus"]) == (True, "running"), body
+    return str(body["commandId"])
+
+
+def test_the_published_package_is_what_runs(server: ServerProcess) -> None:
+    def module_process() -> psutil.Process | None:
+        assert server.process is not None
+        children = psutil.Process(server.process.pid).children(recursive=True)
+        return next((child for child in children if "published_adapter.py" in " ".join(child.cmdline())), None)
+
+    process = wait_until("the module's process", module_process)
+    assert "sdk" not in process.environ().get("PYTHONPATH", "")
+
+
+def test_a_quick_command(server: ServerProcess) -> None:
+    body = server.post("/v1/published/quick", text="Grüße", image=b"x" * 1234)
+    assert (body["success"], body["echo"], body["size"], body["moduleId"]) == (True, "Grüße", 1234, ID)
+
+
+def test_a_large_file_reaches_it(server: ServerProcess) -> None:
+    assert server.post("/v1/published/quick", image=b"x" * 3_000_000)["size"] == 3_000_000
+
+
+def test_a_long_command_is_polled_to_its_end(server: ServerProcess) -> None:
+    command_id = slow(server, name="n", to=10)
+    seen: set[str] = set()
+
+    def ended() -> bool:
+        body = server.poll(ID, command_id)
+        seen.add(body.get("reply") or "")
+        return bool(body["commandStatus"] == "completed")
+
+    wait_until("the slow one ends", ended)
+    assert len(seen) >= 3
+    body = server.poll(ID, command_id)
+    assert (body["reply"], body["stop_reason"], body["success"]) == (
+        "".join(f"n{n} " for n in range(1, 11)),
+        "completed",
+        True,
+    )
+
+
+def test_two_long_commands_each_get_their_own_reply(server: ServerProcess) -> None:
+    first, second = slow(server, name="a", to=5), slow(server, name="b", to=5)
+    bodies = [server.wait_ended(ID, command_id) for command_id in (first, second)]
+    assert [body["reply"] for body in bodies] == ["a1 a2 a3 a4 a5 ", "b1 b2 b3 b4 b5 "]
+    assert second not in str(bodies[0])
+    assert first not in str(bodies[1])
+
+
+def test_a_cancel_stops_one_command_and_a_late_one_does_not_touch_the_next(server: ServerProcess) -> None:
+    first = slow(server, to=600)
+    wait_until("some text", lambda: server.poll(ID, first).get("reply"))
+    assert server.post(f"/v1/{ID}/cancel_command", commandId=first)["commandStatus"] == "cancelled"
+    assert server.wait_ended(ID, first, 10)["stop_reason"] == "cancelled"
+    second = slow(server, to=5)
+    assert server.post(f"/v1/{ID}/cancel_command", commandId=first)["success"] is True
+    body = server.wait_ended(ID, second)
+    assert (body["reply"], body["stop_reason"]) == ("1 2 3 4 5 ", "completed")
+
+
+def test_its_reply_can_be_streamed(server: ServerProcess) -> None:
+    _, body, headers = server.call("/v1/published/slow?to=5&name=s", b"", {"Accept": "text/event-stream"})
+    assert headers["Content-Type"].startswith("text/event-stream")
+    assert b"event: delta" in body
+    assert b'"reply":"s1 s2 s3 s4 s5 "' in body
+
+
+def test_a_killed_one_comes_back(server: ServerProcess) -> None:
+    command_id = slow(server, to=600)
+    wait_until("some text", lambda: server.poll(ID, command_id).get("reply"))
+    assert server.process is not None
+    for child in psutil.Process(server.process.pid).children(recursive=True):
+        if "published_adapter.py" in " ".join(child.cmdline()):
+            os.kill(child.pid, signal.SIGKILL)
+    body = server.wait_ended(ID, command_id)
+    assert (body["success"], body["reason"]) == (False, "module_lost")
+    server.wait_ready(ID, 60)
+    assert server.post("/v1/published/quick", text="again")["echo"] == "again"

@@ -1,0 +1,171 @@
+"""A real server with a real module process: start, poll, cancel, kill, restart."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.support.server_process import ROOT, ServerProcess, wait_until
+
+MODULES = ROOT / "tests" / "support" / "modules"
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """One server for the tests that leave it as it was."""
+    with ServerProcess(tmp_path_factory.mktemp("server"), MODULES) as server:
+        server.wait_ready("Talker")
+        yield server
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[ServerProcess]:
+    """A server of its own, for the tests that kill things."""
+    with ServerProcess(tmp_path, MODULES) as server:
+        server.wait_ready("Talker")
+        yield server
+
+
+def count(server: ServerProcess, **values: object) -> str:
+    """Start a long command and return its id."""
+    body = server.post("/v1/talker/count", **values)
+    assert body["commandStatus"] == "running", body
+    return str(body["commandId"])
+
+
+def wait_reply(server: ServerProcess, command_id: str) -> str:
+    """Wait until the reply has some text."""
+    return str(wait_until("some text", lambda: server.poll("Talker", command_id).get("reply")))
+
+
+def talker_pid(server: ServerProcess) -> int:
+    return int(server.post("/v1/talker/echo")["pid"])
+
+
+def test_a_quick_command_answers(shared: ServerProcess) -> None:
+    body = shared.post("/v1/talker/echo/more", a="Grüße", image=b"x" * 10, big=b"y" * 2_000_000)
+    assert body["success"] is True
+    assert (body["values"], body["sizes"], body["segments"]) == ({"a": "Grüße"}, [10, 2_000_000], ["more"])
+    assert body["moduleId"] == "Talker"
+
+
+def test_a_reply_grows_and_completes(shared: ServerProcess) -> None:
+    command_id = count(shared, to=8, pause=0.1)
+    seen: list[str] = []
+
+    def ended() -> bool:
+        body = shared.poll("Talker", command_id)
+        if body.get("reply") not in seen:
+            seen.append(body["reply"])
+        return bool(body["commandStatus"] == "completed")
+
+    wait_until("the count ends", ended)
+    assert len(seen) >= 3
+    assert all(later.startswith(earlier) for earlier, later in itertools.pairwise(seen))
+    assert seen[-1] == "1 2 3 4 5 6 7 8 "
+    assert shared.poll("Talker", command_id)["step"] == 8
+
+
+def test_bad_input_to_a_long_route_is_refused_at_once(shared: ServerProcess) -> None:
+    body = shared.post("/v1/talker/count", to=0)
+    assert (body["success"], body["error"]) == (False, "'to' must be 1 or more")
+
+
+def test_two_at_once_each_get_their_own_reply(shared: ServerProcess) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        ids = list(pool.map(lambda name: count(shared, name=name, to=6), "abcdefgh"))
+        bodies = list(pool.map(lambda command_id: shared.wait_ended("Talker", command_id), ids))
+    for name, command_id, body in zip("abcdefgh", ids, bodies, strict=True):
+        assert body["reply"] == "".join(f"{name}{n} " for n in range(1, 7))
+        assert not any(other in str(body) for other in ids if other != command_id)
+
+
+def test_cancel_stops_one_command_and_not_the_next(shared: ServerProcess) -> None:
+    command_id = count(shared, to=10_000)
+    wait_reply(shared, command_id)
+    assert shared.post("/v1/Talker/cancel_command", commandId=command_id)["success"] is True
+    body = shared.wait_ended("Talker", command_id, 10)
+    assert (body["stop_reason"], body["success"]) == ("cancelled", True)
+    shared.post("/v1/Talker/cancel_command", commandId=command_id)
+    assert shared.wait_ended("Talker", count(shared, to=3))["reply"] == "1 2 3 "
+
+
+def test_a_killed_module_fails_its_command_and_comes_back(server: ServerProcess) -> None:
+    pid = talker_pid(server)
+    command_id = count(server, to=10_000)
+    wait_reply(server, command_id)
+    os.kill(pid, signal.SIGKILL)
+    body = server.wait_ended("Talker", command_id)
+    assert (body["success"], body["reason"]) == (False, "module_lost")
+    assert body["reply"].startswith("1 ")
+    wait_until("a new process", lambda: server.module("Talker").get("state") == "Ready", 30)
+    assert server.wait_ended("Talker", count(server, to=2))["reply"] == "1 2 "
+    assert talker_pid(server) != pid
+
+
+def test_a_command_that_kills_its_module_is_poison(server: ServerProcess) -> None:
+    body = server.post("/v1/talker/die")
+    assert (body["success"], body["reason"]) == (False, "poison")
+    server.wait_ready("Talker")
+    assert server.post("/v1/talker/echo")["success"] is True
+
+
+def test_replies_survive_a_killed_server(server: ServerProcess) -> None:
+    finished = count(server, name="x", to=3, pause=0)
+    server.wait_ended("Talker", finished)
+    running = count(server, to=10_000)
+    wait_reply(server, running)
+    pid = talker_pid(server)
+    server.kill()
+    server.start()
+    body = server.poll("Talker", finished)
+    assert (body["commandStatus"], body["reply"], body["success"]) == ("completed", "x1 x2 x3 ", True)
+    server.wait_ready("Talker")
+    server.post("/v1/Talker/cancel_command", commandId=running)
+    assert server.wait_ended("Talker", running, 15)["commandStatus"] == "completed"
+    assert server.wait_ended("Talker", count(server, to=2))["reply"] == "1 2 "
+    server.stop()
+    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+def test_stopping_the_server_stops_every_process(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path, MODULES) as server:
+        server.wait_ready("Talker")
+        assert server.process is not None
+        children = psutil.Process(server.process.pid).children(recursive=True)
+        assert children
+        assert server.stop() == 0
+        assert psutil.wait_procs(children, timeout=10)[1] == []
+
+
+def test_a_taken_port_is_said_clearly(shared: ServerProcess, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "server", "--port", str(shared.port), "--data-dir", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert f"port {shared.port}" in done.stderr
+    assert "--port" in done.stderr
+
+
+def test_errors_leave_the_server_serving(shared: ServerProcess) -> None:
+    status, body, headers = shared.call("/v1/no/such/route", b"")
+    assert (status, b"There is no route" in body) == (404, True)
+    assert headers["Content-Length"].isdigit()
+    status, body, _ = shared.call("/v1/talker/echo", b"\xff\xfe", {"Content-Type": "application/json"})
+    assert (status, b"not UTF-8" in body) == (400, True)
+    assert shared.poll("Talker", "nonsense")["success"] is False
+    assert shared.post("/v1/talker/echo")["success"] is True
+
+
+def test_the_log_names_the_module(shared: ServerProcess) -> None:
+    body = shared.get("/v1/log/list?last_id=0&count=100")
+    assert body["success"] is True
+    assert any("The talker: Ready" in entry["entry"] for entry in body["entries"])
