@@ -187,8 +187,8 @@ ToServer = Union[Hello, Ready, Started, Events, Result, Status, Log, Heartbeat] 
 ToModule = Union[Welcome, Refused, Command, Cancel, Ack, Quit]  # noqa: UP007
 
 _encoder = msgspec.json.Encoder()
-_to_server = msgspec.json.Decoder(ToServer)
-_to_module = msgspec.json.Decoder(ToModule)
+_to_server: msgspec.json.Decoder[ToServer] = msgspec.json.Decoder(ToServer)
+_to_module: msgspec.json.Decoder[ToModule] = msgspec.json.Decoder(ToModule)
 
 
 def encode(message: ToServer | ToModule) -> bytes:

@@ -1,0 +1,1 @@
+"""Helpers for modules that work with images, and for checking their environment."""

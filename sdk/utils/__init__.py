@@ -1,0 +1,1 @@
+from codeproject_ai_sdk.utils import *
