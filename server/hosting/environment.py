@@ -152,23 +152,34 @@ async def _install(
 ) -> None:
     listed = plan.folder.with_name(f".{plan.folder.name}.{plan.module_id}.requirements.txt")
     await asyncio.to_thread(_write, listed, "\n".join([*base_lines, *requirements.lines]) + "\n")
-    command = [*uv_command(), "pip", "install", "--python", str(python), "-r", str(listed)]
-    command += await _index_options(requirements, log)
+    from_cache = [*uv_command(), "pip", "install", "--python", str(python), "-r", str(listed)]
     packages = [name for line in requirements.lines if (name := package_name(line))]
-    what = ", ".join(packages[:4]) + (", …" if len(packages) > 4 else "") if packages else "what the module SDK needs"
+    named = ", ".join(packages[:4]) + (", …" if len(packages) > 4 else "")
+    what = named or (f"the packages in {plan.source}" if requirements.lines else "what the module SDK needs")
     step = Step(
         title=f"Installing {what}",
-        command=command,
+        command=[*from_cache, "--offline"],
         cwd=plan.folder.parent,
         environment=uv_environment(),
         advice=_NETWORK_ADVICE,
     )
+    if (await log.attempt(step)).code == 0:
+        # What uv has fetched or built before needs no network, and no second build of several minutes.
+        return
+    command = [*from_cache, *await _index_options(requirements, log)]
+    step = msgspec.structs.replace(step, command=command)
     if requirements.prefer_binary:
         wheels_only = msgspec.structs.replace(step, command=[*command, "--only-binary", ":all:"])
         if (await log.attempt(wheels_only)).code == 0:
             return
         log.say("Not everything is there as a prebuilt package: the rest is built, which can take 5 to 10 minutes.")
-    await log.run(step)
+    outcome = await log.attempt(step)
+    if outcome.code != 0 and outcome.network:
+        log.say("The package index cannot be reached; trying with what was downloaded before.")
+        if (await log.attempt(msgspec.structs.replace(step, command=[*command, "--offline"]))).code == 0:
+            return
+    if outcome.code != 0:
+        raise log.failure(step, outcome)
 
 
 async def _index_options(requirements: Requirements, log: InstallLog) -> list[str]:

@@ -6,7 +6,6 @@ import functools
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import msgspec
@@ -33,23 +32,30 @@ class Accelerators(msgspec.Struct, frozen=True):
 
 @functools.cache
 def find_accelerators(machine: PlatformInfo) -> Accelerators:
-    """Look once for CUDA (an NVIDIA driver that answers, or the toolkit), ROCm and Apple silicon."""
+    """Look once for CUDA, ROCm and Apple silicon."""
     if machine.os == "macos":
         return Accelerators(mps=machine.architecture == "arm64")
     rocm = shutil.which("rocminfo") is not None or Path("/opt/rocm").is_dir()
-    return Accelerators(cuda=_cuda(), rocm=rocm and sys.platform == "linux")
+    return Accelerators(cuda=_cuda(machine), rocm=rocm and machine.os == "linux")
 
 
 def cuda_version(nvcc: str, nvidia_smi: str) -> tuple[int, int] | None:
-    """Return the version in the output of ``nvcc --version``, else in that of ``nvidia-smi``."""
-    match = _NVCC_VERSION.search(nvcc) or _SMI_VERSION.search(nvidia_smi)
-    return (int(match[1]), int(match[2])) if match else None
+    """Return the lower of the versions in the outputs of ``nvcc --version`` and ``nvidia-smi``.
+
+    What is installed must suit the toolkit, if there is one, and may ask no more of the driver than it can do.
+    """
+    found = [match for match in (_NVCC_VERSION.search(nvcc), _SMI_VERSION.search(nvidia_smi)) if match]
+    return min(((int(match[1]), int(match[2])) for match in found), default=None)
 
 
-def _cuda() -> tuple[int, int] | None:
-    nvcc = shutil.which("nvcc") or (_USUAL_NVCC if Path(_USUAL_NVCC).exists() else None)
+def _cuda(machine: PlatformInfo) -> tuple[int, int] | None:
+    """The CUDA version of a GPU that is really there: a toolkit alone, without a driver that answers, is no GPU."""
     smi = shutil.which("nvidia-smi")
-    return cuda_version(_output([nvcc, "--version"]) if nvcc else "", _output([smi]) if smi else "")
+    driver = _output([smi]) if smi else ""
+    if not driver and machine.device != "jetson":  # a Jetson's driver has no nvidia-smi
+        return None
+    nvcc = shutil.which("nvcc") or (_USUAL_NVCC if Path(_USUAL_NVCC).exists() else None)
+    return cuda_version(_output([nvcc, "--version"]) if nvcc else "", driver)
 
 
 def _output(command: list[str]) -> str:

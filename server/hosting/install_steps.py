@@ -23,6 +23,9 @@ _LOOK_SECONDS = 0.5
 _BUILDING = re.compile(r"^\s*Building (\S+)")
 _BUILT = re.compile(r"^\s*Built (\S+)")
 _DOWNLOADING = re.compile(r"^\s*Downloading (\S+)(?: \((.+)\))?")
+_NETWORK = re.compile(
+    r"dns error|error sending request|failed to fetch|timed? ?out|connection|unreachable", re.IGNORECASE
+)
 _CAUSE = re.compile(r"^\s*(?:error|caused? by|cause|\u00d7|ERROR)\b", re.IGNORECASE)
 
 
@@ -41,10 +44,14 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """How a step ended; ``cause`` is the line of its output that explains a failure best."""
+    """How a step ended; ``cause`` is the line of its output that explains a failure best.
+
+    ``network``: its output speaks of trouble with the network.
+    """
 
     code: int
     cause: str
+    network: bool = False
 
 
 class InstallLog:
@@ -75,16 +82,23 @@ class InstallLog:
     def say(self, text: str) -> None:
         """Report a line of progress and keep it in the log."""
         self._report(text)
+        self.keep(text)
+
+    def keep(self, text: str) -> None:
+        """Keep a line of our own in the log without reporting it."""
         self._unwritten.append(f"--- {text}")
 
     async def run(self, step: Step) -> None:
         """Run a step to its end. Raises ``InstallError`` when it fails."""
         outcome = await self.attempt(step)
         if outcome.code != 0:
-            cause = f" {outcome.cause}" if outcome.cause else ""
-            raise InstallError(
-                f"{step.title} failed ({describe_exit(outcome.code)}).{cause} The log is {self.path}. {step.advice}"
-            )
+            raise self.failure(step, outcome)
+
+    def failure(self, step: Step, outcome: Outcome) -> InstallError:
+        """Return the error that explains how a step failed."""
+        cause = f" {outcome.cause}" if outcome.cause else ""
+        how = describe_exit(outcome.code)
+        return InstallError(f"{step.title} failed ({how}).{cause} The log is {self.path}. {step.advice}")
 
     async def attempt(self, step: Step) -> Outcome:
         """Run a step to its end and tell how it ended. Raises ``InstallError`` when it cannot be started."""
@@ -110,7 +124,7 @@ class InstallLog:
             process.kill_now()  # at once, for a cancelled installation too
             await process.stop(0.0)
             await self._write()
-        return Outcome(process.exit_code or 0, activity.cause)
+        return Outcome(process.exit_code or 0, activity.cause, activity.network)
 
     def _take(self, activity: _Activity, line: str) -> None:
         self._unwritten.append(line)
@@ -160,6 +174,11 @@ class _Activity:
                 f"still building {name}, {_duration(now - since)} so far; 5 to 10 min is normal for a large package"
             )
         return self._told(f"still {self._doing}, {_duration(now - self._started)} so far")
+
+    @property
+    def network(self) -> bool:
+        """Whether the output speaks of trouble with the network."""
+        return any(_NETWORK.search(line) for line in self._last)
 
     @property
     def cause(self) -> str:

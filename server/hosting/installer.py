@@ -76,7 +76,7 @@ class Installer:
                     await asyncio.to_thread(note_done, script)
             log.say("installed")
         except InstallError as error:
-            log.say(str(error))
+            log.keep(str(error))
             raise
         finally:
             if self._launches is not None:

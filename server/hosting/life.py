@@ -212,6 +212,6 @@ class Life:
             return cause.reason
         code = process.exit_code
         how = f"its process ended with {describe_exit(code if code is not None else -1)}"
-        when = "" if self._ready else " while it was starting"
+        when = "" if self._ready or self.worker.initialised else " while it was starting"
         said = self._log.last_error
         return f"{how}{when}" + (f" after it printed: {said}" if said else "")

@@ -16,6 +16,14 @@ from .versions import in_range, version_key
 CONTACT_SECONDS = 120.0
 PUBLISHED_CONTACT_SECONDS = 900.0
 _PATH_IN_ERROR = re.compile(r"`\$((?:\.\w+|\[\w*\])*)`")
+_PLAIN_TYPES = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "an object",
+}
 _NAME_IN_ERROR = re.compile(r"(?:field|missing) `(\w+)`")
 
 
@@ -317,7 +325,8 @@ def _explain(raw: RawSettings, error: str) -> str:
 
 
 def _plain(error: str) -> str:
-    return error.split(" - at ")[0].replace("`", "")
+    text = error.split(" - at ")[0]
+    return re.sub(r"`(\w+)( \| null)?`", lambda match: _PLAIN_TYPES.get(match[1], match[1]), text).replace("`", "")
 
 
 def _spelling(path: Path, line: int, key: str) -> str:

@@ -20,6 +20,8 @@ OnLine = Callable[[str, bool], None]
 MAX_BYTES_PER_SECOND = 4 * 1024 * 1024
 """A process that prints faster waits: reading goes on in the next second."""
 _OUTPUT_AFTER_EXIT = 0.5
+_KILLED_SECONDS = 10.0
+"""A killed process ends at once, unless the system holds it in a call that cannot be interrupted."""
 _STDERR = 2
 
 
@@ -140,8 +142,8 @@ class ChildProcess:
             await self.wait_for(patience)
         self.kill_now()
         if self._launch_id:
-            await asyncio.to_thread(end_family, family, self._launch_id)
-        await self._output.ended
+            await asyncio.to_thread(end_family, self.pid, family, self._launch_id)
+        await self.wait_for(_KILLED_SECONDS)
         await asyncio.wait((self._output.drained,), timeout=_OUTPUT_AFTER_EXIT)
         self._output.finish()
         self._transport.close()

@@ -73,9 +73,12 @@ def end_all(processes: Iterable[psutil.Process], patience: float) -> None:
     psutil.wait_procs(killed, timeout=3.0)
 
 
-def end_family(known: Iterable[psutil.Process], launch_id: str) -> None:
-    """End processes found earlier, and every one that carries the launch id now."""
-    family = {process.pid: process for process in [*known, *carriers({launch_id})]}
+def end_family(pid: int, known: Iterable[psutil.Process], launch_id: str) -> None:
+    """End processes found earlier, and every one that carries the launch id now, except the process itself.
+
+    Its end is the event loop's to wait for: psutil would take the exit code away from it.
+    """
+    family = {process.pid: process for process in [*known, *carriers({launch_id})] if process.pid != pid}
     if family:
         end_all(family.values(), 0.5)
 

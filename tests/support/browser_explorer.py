@@ -46,9 +46,14 @@ class Explorer:
     def inside(self) -> Frame:
         """The frame of LlamaChat's page, once its script has run."""
         self.part("send").wait_for(timeout=WAIT_MS)
+        frame = self.inside_now()
+        frame.wait_for_load_state("load")
+        return frame
+
+    def inside_now(self) -> Frame:
+        """The frame of LlamaChat's page, be it visible or not."""
         frame = self.frame_element().element_handle().content_frame()
         assert frame is not None
-        frame.wait_for_load_state("load")
         return frame
 
     def part(self, name: str) -> Locator:
@@ -71,14 +76,17 @@ class Explorer:
         self.inside().evaluate(_RECORD_GROWTH, f"{MODULE}_reply")
 
     def seen_lengths(self) -> list[int]:
-        lengths: list[int] = self.inside().evaluate("() => window.seenLengths")
+        lengths: list[int] = self.inside_now().evaluate("() => window.seenLengths")
         return lengths
 
     def wait_for_lengths(self, count: int) -> None:
         """Waits until the running reply has been seen with `count` different lengths."""
-        self.inside().wait_for_function("(count) => window.seenLengths.length >= count", arg=count, timeout=WAIT_MS)
+        # A hidden frame paints nothing, so the question is asked by the clock and not before each frame.
+        self.inside_now().wait_for_function(
+            "(count) => window.seenLengths.length >= count", arg=count, polling=50, timeout=WAIT_MS
+        )
 
-    def make_replies_long(self, tokens: int = 1500) -> None:
+    def make_replies_long(self, tokens: int = 100_000) -> None:
         """Lets the model go on past the end of its text, so that there is time to watch and to stop it."""
 
         def lengthen(route: Route) -> None:
@@ -88,6 +96,11 @@ class Explorer:
 
     def end_long_replies(self) -> None:
         self.page.unroute("**/v1/text/chat")
+
+    def stop(self) -> None:
+        """Stops the running reply and waits until it has stopped."""
+        self.part("stop").click()
+        self.wait_for_state("cancelled")
 
     def alter(self, path: str, change: Any) -> None:
         """Passes every JSON answer of `path` through `change(dict)` before the page sees it."""

@@ -65,7 +65,7 @@ class Bench:
 
     @contextmanager
     def engine(self, slots: int = 4, context: int = 1024, cells: int = 0, idle: int = 8, **more: Any) -> Iterator[Engine]:
-        settings = EngineSettings(slots, context, cells or slots * context, threads=2, idle_sequences=idle)
+        settings = EngineSettings(slots, context, cells or slots * context, threads=1, idle_sequences=idle)
         engine = Engine(self.model, settings, **more)
         try:
             yield engine
@@ -81,12 +81,15 @@ class Bench:
         return answers
 
 
-def collect(generation: Generation) -> Answer:
-    deltas = []
+def collect(generation: Generation, cancel_after: int | None = None) -> Answer:
+    """Read a reply to its end, and cancel it after so many pieces."""
+    deltas: list[str] = []
     for event in generation:
         if isinstance(event, Finish):
             return Answer("".join(deltas), deltas, event)
         deltas.append(event.text)
+        if len(deltas) == cancel_after:
+            generation.cancel()
     raise AssertionError("a reply ended without a finish")
 
 
@@ -132,7 +135,7 @@ def many_chats_at_once(bench: Bench) -> dict[str, Any]:
 def same_as_llama_cpp(bench: Bench) -> dict[str, Any]:
     """Greedy tokens of this engine, many at once, and of ``llama_cpp.Llama`` one after the other."""
     prompts = [bench.prompt(question) for question in QUESTIONS]
-    plain = llama_cpp.Llama(str(MODEL), n_ctx=1024, n_threads=2, flash_attn=True, verbose=False)
+    plain = llama_cpp.Llama(str(MODEL), n_ctx=1024, n_threads=1, flash_attn=True, verbose=False)
     expected = []
     for prompt in prompts:
         tokens: list[int] = []
@@ -157,17 +160,17 @@ def canaries(bench: Bench) -> dict[str, Any]:
     systems = [None, "Be brief.", "You answer questions about Millrace. " * 6]
     cases = [(question, system) for question in QUESTIONS for system in systems]
     prompts = [bench.prompt(question, system_prompt=system) for question, system in cases]
-    expected = [answer.text for answer in bench.alone(prompts)]
+    expected = [answer.text for answer in bench.alone(prompts, max_tokens=64)]
     wrong, cancelled = [], 0
-    with bench.engine(slots=4, context=512, cells=768, idle=6) as engine:
+    with bench.engine(slots=4, context=240, cells=256, idle=6) as engine:
         for _ in range(12):
             picked = [chance.randrange(len(cases)) for _ in range(10)]
-            running = [(number, engine.submit(Request(prompts[number], GREEDY))) for number in picked]
+            running = [(number, engine.submit(Request(prompts[number], GREEDY, max_tokens=64))) for number in picked]
             doomed = set(chance.sample(range(10), 3))
-            for place in doomed:
-                running[place][1].cancel()
+            for place in sorted(doomed)[:2]:
+                running[place][1].cancel()  # most of these still wait
             for place, (number, generation) in enumerate(running):
-                answer = collect(generation)
+                answer = collect(generation, cancel_after=2 if place in doomed else None)
                 cancelled += answer.finish.reason == "cancelled"
                 whole = answer.finish.reason == "completed"
                 if answer.text != expected[number] if whole else not expected[number].startswith(answer.text):
@@ -278,7 +281,7 @@ def characters_over_tokens(bench: Bench) -> dict[str, Any]:
 
 
 def json_schema(bench: Bench) -> dict[str, Any]:
-    schema = {"type": "object", "properties": {"name": {"enum": ["mill", "race"]}, "count": {"type": "integer", "minimum": 1, "maximum": 9}}, "required": ["name", "count"]}  # fmt: skip  # noqa: E501
+    schema = {"type": "object", "properties": {"name": {"enum": ["mill", "race"]}, "count": {"type": "integer"}}, "required": ["name", "count"]}  # fmt: skip  # noqa: E501
     grammar = grammar_for({"type": "json_schema", "json_schema": {"schema": schema}})
     texts = []
     with bench.engine() as engine:
@@ -397,7 +400,8 @@ def decode_codes(bench: Bench) -> dict[str, Any]:
         "fatal": at_third(-3),
     }.items():
         crashes: list[str] = []
-        with bench.engine(on_crash=crashes.append) as engine:
+        crashed = threading.Event()
+        with bench.engine(on_crash=lambda reason: (crashes.append(reason), crashed.set())[0]) as engine:
             scripted = Scripted(change)
             generations = [engine.submit(Request(prompt, GREEDY)) for prompt in prompts]
             texts = []
@@ -407,7 +411,7 @@ def decode_codes(bench: Bench) -> dict[str, Any]:
                 except EngineStoppedError as problem:
                     texts.append(f"stopped: {problem}")
             scripted.remove()
-            if crashes:
+            if name == "fatal" and crashed.wait(30):
                 try:
                     engine.submit(Request(prompts[0]))
                 except EngineStoppedError as problem:

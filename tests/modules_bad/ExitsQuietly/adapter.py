@@ -1,0 +1,1 @@
+"""Has nothing to do and ends as if all were well."""

@@ -1,0 +1,40 @@
+"""A module whose long process writes numbered words into its reply."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from codeproject_ai_sdk import JSON, ModuleRunner, RequestData
+
+
+class Long(ModuleRunner):
+    def process(self, data: RequestData) -> Any:
+        if data.command == "none":
+            return lambda data: None
+        if data.command == "broken":
+            return self.broken_process
+        return self.long_process
+
+    def long_process(self, data: RequestData) -> JSON:
+        """Write ``count`` words, the first without waiting, one every ``pause`` seconds."""
+        name = data.get_value("name", "w")
+        count = data.get_int("count", 5) or 0
+        pause = data.get_float("pause", 0.01) or 0.0
+        for step in range(1, count + 1):
+            if data.reply.cancelled:
+                return {"success": True, "reply": data.reply.text, "stop_reason": "cancelled"}
+            data.reply.write(f"{name}{step} ")
+            if step % 5 == 0:
+                data.reply.update(step=step)
+            if pause:
+                time.sleep(pause)
+        return {"success": True, "reply": data.reply.text, "stop_reason": "completed"}
+
+    def broken_process(self, data: RequestData) -> JSON:
+        data.reply.write("so far ")
+        raise RuntimeError("the model fell over")
+
+
+if __name__ == "__main__":
+    Long().start_loop()
