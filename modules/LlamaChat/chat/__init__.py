@@ -1,0 +1,1 @@
+"""Between a request and the engine: its inputs, the conversation, the chat template, the answer's shape."""

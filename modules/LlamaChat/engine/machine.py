@@ -1,0 +1,28 @@
+"""What this machine offers."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def usable_cpus() -> set[int]:
+    """Numbers of the logical processors that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return set(os.sched_getaffinity(0))
+    return set(range(os.cpu_count() or 1))
+
+
+def physical_cores() -> int:
+    """How many cores this process may use. Two threads of one core share its arithmetic, so they count once."""
+    cpus = usable_cpus()
+    siblings = {_siblings(cpu) for cpu in cpus}
+    return max(1, len(siblings))
+
+
+def _siblings(cpu: int) -> str:
+    path = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return str(cpu)

@@ -1,0 +1,149 @@
+"""Chatting with a language model: the class that programs and the module's adapter use.
+
+Whole replies and streams have the shape of OpenAI's chat completions::
+
+    chat = LlamaChat(filename="millrace-tiny.gguf", model_dir="models")
+    print(chat.do_chat("What is a module?")["choices"][0]["message"]["content"])
+    for chunk in chat.do_chat("And how do I write one?", stream=True):
+        print(chunk["choices"][0]["delta"].get("content", ""), end="", flush=True)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from chat.completions import Completion, CompletionShaper
+from chat.conversation import Message, build_conversation
+from chat.model_file import Progress, find_model
+from chat.response_format import grammar_for
+from chat.template import ChatTemplate
+from engine import native
+from engine.engine import Engine, EngineSettings
+from engine.figures import Figures
+from engine.machine import physical_cores
+from engine.model import Model
+from engine.request import Generation, Request
+from engine.sampling import Sampling
+
+DEFAULT_CONTEXT = 4096
+
+
+class LlamaChat:
+    """A loaded chat model that serves ``slots`` chats at once; more wait for their turn."""
+
+    def __init__(
+        self,
+        repo_id: str = "",
+        fileglob: str = "",
+        filename: str = "",
+        model_dir: str | Path = "models",
+        n_ctx: int = 0,
+        n_threads: int = 0,
+        n_gpu_layers: int = -1,
+        slots: int = 4,
+        verbose: bool = False,
+        on_progress: Progress = lambda name, done, total: None,
+        on_crash: Callable[[str], None] = lambda reason: None,
+    ) -> None:
+        """Load the model: the local file, else one downloaded from the repository.
+
+        ``n_ctx``: tokens of context for one chat, 0 for the model's own up to 4096. ``n_threads`` 0: the physical
+        cores. ``n_gpu_layers`` -1: all, where there is a GPU. ``on_crash`` is called with the reason when the
+        engine has ended by itself. Raises ``ModelUnavailableError``, which says what to do.
+        """
+        native.start(verbose)
+        path = find_model(Path(model_dir), filename, repo_id, fileglob, on_progress)
+        self.model = Model(path, n_gpu_layers)
+        try:
+            self._template = ChatTemplate(self.model)
+            context = min(n_ctx or DEFAULT_CONTEXT, self.model.trained_context)
+            settings = EngineSettings(
+                slots=slots, context=context, cells=context * slots, threads=n_threads or physical_cores()
+            )
+            self._engine = Engine(self.model, settings, on_crash)
+        except BaseException:
+            self.model.close()
+            raise
+
+    @property
+    def settings(self) -> EngineSettings:
+        """What the engine was started with."""
+        return self._engine.settings
+
+    @property
+    def device(self) -> Literal["CPU", "GPU"]:
+        """Where the model's layers are."""
+        return "GPU" if self.model.gpu_layers else "CPU"
+
+    def figures(self) -> Figures:
+        """Return what the engine does right now."""
+        return self._engine.figures()
+
+    def do_chat(
+        self,
+        prompt: str | None = None,
+        *,
+        system_prompt: str | None = None,
+        messages: Sequence[Mapping[str, Any]] | None = None,
+        max_tokens: int = 0,
+        temperature: float = 0.4,
+        top_p: float = 0.95,
+        top_k: int = 40,
+        seed: int | None = None,
+        stop: str | Sequence[str] = (),
+        ignore_eos: bool = False,
+        response_format: Mapping[str, Any] | None = None,
+        stream: bool = False,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> Completion | Iterator[Completion]:
+        """Continue a conversation; return an OpenAI chat completion, or with ``stream`` an iterator of its chunks.
+
+        ``messages`` is an OpenAI message list, ``prompt`` what the user says after it. ``max_tokens`` 0: as much as
+        fits. ``cancelled`` is asked at every step; the finish reason is then ``cancelled``.
+        Raises ``RequestRefusedError`` when the request cannot be served, e.g. a prompt longer than the context.
+        """
+        sampling = Sampling(
+            temperature=temperature,
+            top_p=top_p,
+            top_k=top_k,
+            seed=seed,
+            ignore_eos=ignore_eos,
+            grammar=grammar_for(response_format),
+        )
+        conversation = build_conversation(
+            prompt, system_prompt=system_prompt, messages=None if messages is None else list(messages)
+        )
+        stops = [stop] if isinstance(stop, str) else list(stop)
+        request = self.prepare(conversation, sampling, max_tokens=max_tokens, stop=stops, cancelled=cancelled)
+        generation = self.generate(request)
+        shaper = CompletionShaper(self.model.name)
+        return shaper.chunks(generation) if stream else shaper.whole(generation)
+
+    def prepare(
+        self,
+        messages: Sequence[Message],
+        sampling: Sampling,
+        *,
+        max_tokens: int = 0,
+        stop: Sequence[str] = (),
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> Request:
+        """Return the request for a reply to these messages; the rest is as in ``do_chat``.
+
+        Raises ``RequestRefusedError`` when the template does not accept them or they do not fit into the context.
+        """
+        tokens = self._template.tokens(messages)
+        request = Request(tokens, sampling, max_tokens=max_tokens, stop=tuple(stop), cancelled=cancelled)
+        self._engine.check(request)
+        return request
+
+    def generate(self, request: Request) -> Generation:
+        """Start the reply and return it as it grows."""
+        return self._engine.submit(request)
+
+    def close(self) -> None:
+        """End all chats and free the model."""
+        self._engine.close()
+        self.model.close()
