@@ -1,0 +1,64 @@
+"""Puts the steps in order: install, then a model, then the tests, then the server."""
+
+from __future__ import annotations
+
+import io
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from . import environment, model, modules, ports, prerequisites, run, settings, test
+from .layout import Layout
+from .options import Options, parse
+from .progress import InstallError, Progress
+
+ROOT = Path(__file__).resolve().parent.parent
+INTERRUPTED = 130
+"""Exit code after a Ctrl-C during the installation, as shells have it."""
+
+
+def run_from_command_line(arguments: Sequence[str]) -> int:
+    """Do what the command line asks; returns the exit code. Errors are told in words, never as a traceback."""
+    options = parse(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a console that cannot show a letter must not stop us
+    layout = Layout.of(ROOT)
+    progress = Progress(layout.logs)
+    for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT, too: a script's background job starts with it ignored
+        signal.signal(number, _interrupt)
+    try:
+        return _carry_out(options, layout, progress)
+    except (InstallError, OSError) as error:
+        progress.say()
+        print(error, file=sys.stderr, flush=True)
+        return 1
+    except KeyboardInterrupt:
+        progress.say("\nStopped. Run the same command again to go on.")
+        return INTERRUPTED
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _carry_out(options: Options, layout: Layout, progress: Progress) -> int:
+    testing = options.pytest_args is not None
+    prerequisites.ensure(layout, progress, testing=testing)
+    environment.ensure(layout, progress, Path(sys.executable), test.EXTRAS if testing else ())
+    if options.run:
+        # Before the long work rather than after it; asked again when the server starts.
+        ports.ensure_free(settings.ask(layout, options.port))
+    modules.ensure(layout, progress)
+    if options.model is not None:
+        model.download(layout, progress, options.model, settings.ask(layout).data)
+    if options.pytest_args is not None:
+        failed = test.run(layout, progress, options.pytest_args)
+        if failed or not options.run:
+            return failed
+    if options.run:
+        return run.run(layout, progress, options.port)
+    if not testing and options.model is None:
+        progress.say("\nMillrace is installed. Start it with: bash install.sh --run")
+    return 0

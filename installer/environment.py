@@ -1,0 +1,112 @@
+"""The server's virtual environment, made once and left alone until something it depends on changes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+
+from . import uv
+from .layout import Layout
+from .progress import Progress, Step
+
+STAMP = "millrace-install.json"
+"""Name of the file in the environment that says what was installed into it."""
+
+
+def fingerprint(layout: Layout) -> str:
+    """Hash of what decides the environment's contents: pyproject.toml, the checkout's place, its Python.
+
+    The place matters because the repository is installed in place. Raises OSError when there is no pyproject.toml.
+    """
+    digest = hashlib.sha256((layout.root / "pyproject.toml").read_bytes())
+    digest.update(str(layout.root).encode())
+    digest.update(_python_version(layout).encode())
+    return digest.hexdigest()
+
+
+def _python_version(layout: Layout) -> str:
+    """Version noted by the environment itself, so that whichever Python runs the installer does not matter."""
+    try:
+        lines = (layout.environment / "pyvenv.cfg").read_text("utf-8").splitlines()
+    except OSError:
+        return "none"
+    pairs = (line.partition("=") for line in lines)
+    return next((value.strip() for key, _, value in pairs if key.strip().startswith("version")), "unknown")
+
+
+def is_complete(layout: Layout, extras: Iterable[str] = ()) -> bool:
+    """Whether the environment already holds the server and at least these extras."""
+    if not layout.python.exists():
+        return False
+    try:
+        stamp = json.loads((layout.environment / STAMP).read_text("utf-8"))
+        return bool(stamp["fingerprint"] == fingerprint(layout)) and set(extras) <= set(stamp["extras"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def ensure(layout: Layout, progress: Progress, interpreter: Path, extras: Iterable[str] = ()) -> bool:
+    """Make or complete the environment; returns whether there was anything to do. Raises StepFailedError."""
+    wanted = sorted(set(extras))
+    if is_complete(layout, wanted):
+        return False
+    stamp = layout.environment / STAMP
+    stamp.unlink(missing_ok=True)
+    if not _works(layout):
+        progress.run(_make(layout, interpreter))
+    program = uv.find(layout)
+    if program is None:
+        progress.run(_get_uv(layout))
+        program = layout.tool("uv")
+    progress.run(_install(layout, program, wanted))
+    stamp.write_text(json.dumps({"fingerprint": fingerprint(layout), "extras": wanted}) + "\n", "utf-8")
+    return True
+
+
+def _works(layout: Layout) -> bool:
+    """Whether there is an environment whose Python starts and has pip (a half-made one has not)."""
+    if not layout.python.exists():
+        return False
+    check = [str(layout.python), "-c", "import pip"]
+    return subprocess.run(check, capture_output=True, check=False).returncode == 0
+
+
+def _make(layout: Layout, interpreter: Path) -> Step:
+    return Step(
+        title="Making the server's environment (.venv)",
+        name="venv",
+        command=[interpreter, "-m", "venv", "--clear", layout.environment],
+        cwd=layout.root,
+        normal="5 to 20 seconds",
+        advice="Check that this Python can make virtual environments: python3 -m venv /tmp/try",
+    )
+
+
+_NETWORK = "Check the network and, where one is used, the proxy or package index, then run the same command again."
+
+
+def _get_uv(layout: Layout) -> Step:
+    return Step(
+        title="Getting uv, which installs packages quickly",
+        name="uv",
+        command=[layout.python, "-m", "pip", "install", uv.REQUIREMENT],
+        cwd=layout.root,
+        normal="5 to 30 seconds",
+        advice=_NETWORK,
+    )
+
+
+def _install(layout: Layout, program: Path, extras: list[str]) -> Step:
+    target = f".[{','.join(extras)}]" if extras else "."
+    tests = " and what its tests need" if extras else ""
+    return Step(
+        title=f"Installing the server{tests}",
+        name="server",
+        command=[program, "pip", "install", "--python", layout.python, "--editable", target],
+        cwd=layout.root,
+        normal="10 seconds to 2 minutes",
+        advice=_NETWORK,
+    )
