@@ -75,7 +75,7 @@ class Greeting:
             answer = self._poll(str(answer.get("commandId")))
         if not shown.strip():
             raise InstallError(f"The first chat ended without a word: {answer}")
-        self._progress.say()
+        self._progress.write("" if shown.endswith("\n") else "\n")
         return shown
 
     def _poll(self, command_id: str) -> dict[str, Any]:

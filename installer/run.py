@@ -64,7 +64,7 @@ def _greet(server: ServerProcess, stop: StopRequests, settings: ServerSettings, 
 
 def _serve(server: ServerProcess, stop: StopRequests, progress: Progress) -> int:
     server.show()
-    while server.wait(0.5) is None and not stop.made:
+    while server.wait(0.1) is None and not stop.made:
         pass
     if stop.made:
         progress.say("\nStopping the server; once more means at once.")

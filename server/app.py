@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 
 from aiohttp import web
 
@@ -64,16 +65,22 @@ class App:
 
     async def start(self) -> int:
         """Start everything; return the port. Raises ``OSError`` when the port is taken."""
-        await self._runner.setup()
-        port = await self._listen()
+        sockets = _bind(self.settings)
+        port = int(sockets[0].getsockname()[1])
         try:
+            await self._runner.setup()
             await self.broker.open()
-            for command in await self.dispatcher.recover():
-                self.log.add(f"Command {command.command_id} was running when the server stopped", "warning")
+            # Modules that outlived the last server knock at once: they must be known before anybody is let in.
+            for command in await self.dispatcher.recover(await self.host.find_orphans()):
+                self.log.add(f"Command {command.command_id} was running when the last server died", "warning")
             self.retention.start()
+            for bound in sockets:
+                await web.SockSite(self._runner, bound).start()
             await self.host.set_port(port)
             await self.host.start()
         except BaseException:
+            for bound in sockets:
+                bound.close()
             await self._runner.cleanup()
             raise
         return port
@@ -88,15 +95,19 @@ class App:
         await self._runner.cleanup()
         await self.broker.close()
 
-    async def _listen(self) -> int:
-        """Listen; on loopback with both families, because modules and clients say ``localhost``."""
-        site = web.TCPSite(self._runner, self.settings.host, self.settings.port)
-        await site.start()
-        port = int(self._runner.addresses[0][1])
-        if self.settings.host in ("127.0.0.1", "localhost"):
-            with contextlib.suppress(OSError):
-                await web.TCPSite(self._runner, "::1", port).start()
-        return port
+
+def _bind(settings: ServerSettings) -> list[socket.socket]:
+    """Take the port, before anything else is touched; on loopback in both families: modules say ``localhost``.
+
+    Raises ``OSError``.
+    """
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    bound = [socket.create_server((settings.host, settings.port), family=family, backlog=1024)]
+    if settings.host in ("127.0.0.1", "localhost"):
+        port = int(bound[0].getsockname()[1])
+        with contextlib.suppress(OSError):
+            bound.append(socket.create_server(("::1", port), family=socket.AF_INET6, backlog=1024))
+    return bound
 
 
 async def run(settings: ServerSettings, stop: asyncio.Event) -> None:

@@ -73,7 +73,10 @@ DEFINE = [
     "what (follows from|is the effect of|is the sense of|comes from) @",
     "is @ (important|needed|useful|something i need)",
     "(which|what) (part|piece) (of millrace |)is @",
-    "the (documents|docs|documentation|readme|people) (speak|talk|write) (of|about) @, (what is that|which is what|what are they)",
+    (
+        "the (documents|docs|documentation|readme|people) (speak|talk|write) (of|about) @, (what is "
+        "that|which is what|what are they)"
+    ),
     "(where|when) do i (meet|need|see|come across) @",
     "what (kind|sort|type) of (thing|object) is @",
     "what is @ (in a few words|here)",
@@ -88,13 +91,22 @@ DEFINE = [
 ]
 # `v:` something with a value: a parameter, a setting, a state.
 VALUE = [
-    "what (is|would be|are) (a|an) (good|sensible|typical|reasonable|usual|normal|ideal) (value|number|setting|) (for|of) @",
+    (
+        "what (is|would be|are) (a|an) (good|sensible|typical|reasonable|usual|normal|ideal) "
+        "(value|number|setting|) (for|of) @"
+    ),
     "what (happens|changes|is different) (if|when) i (set|raise|lower|increase|decrease|change|use|leave out|forget) @",
-    "(what is|what are|what's) the (effect|effects|result|influence|consequence) of (a high|a low|a different|a large|a small|) @",
+    (
+        "(what is|what are|what's) the (effect|effects|result|influence|consequence) of (a high|a low|a "
+        "different|a large|a small|) @"
+    ),
     "(which|what) (number|value|setting) (should|can|do|must|may) i (give|take|write|choose|set|put|use) (as|for|in) @",
     "what (do i|can i|should i|must i) (write|put|fill in|enter) (into|in|under|for) @",
     "is @ (needed|required|optional|a good idea|useful)",
-    "i (set|changed|have set|put) @ (to 4|to false|to true|to 0|to 2|), what (changes|happens|now|follows|is the effect|does it do)",
+    (
+        "i (set|changed|have set|put) @ (to 4|to false|to true|to 0|to 2|), what "
+        "(changes|happens|now|follows|is the effect|does it do)"
+    ),
     "(what is|is there) (the|a) default (value |)(of|for) @",
     "@ (default|value|values|setting|set to 1|set to 0)",
     "what if @ is (set|missing|wrong|high|low|false|true|not set|zero|very large)",
@@ -417,12 +429,14 @@ SMALL = frozenset(
 
 
 # Facts whose questions are off-topic as soon as they are asked about another program.
-NEAR_MISS = (
-    "install run stop_server start_server port change_port port_taken data_dir flags environment_variables settings_file "
-    "logs log_files list_modules module write_module doc_module module_example remove_module drop_in module_crash "
-    "server_crash command command_states queue queue_full route route_maps channel node owner cluster poll cancel "
-    "licence docs changelog contributing temperature seed stop run_tests uploads streaming history api_key host ping"
-).split()
+NEAR_MISS = [
+    *("install", "run", "stop_server", "start_server", "port", "change_port", "port_taken", "data_dir", "flags"),
+    *("environment_variables", "settings_file", "logs", "log_files", "list_modules", "module", "write_module"),
+    *("doc_module", "module_example", "remove_module", "drop_in", "module_crash", "server_crash", "command"),
+    *("command_states", "queue", "queue_full", "route", "route_maps", "channel", "node", "owner", "cluster", "poll"),
+    *("cancel", "licence", "docs", "changelog", "contributing", "temperature", "seed", "stop", "run_tests", "uploads"),
+    *("streaming", "history", "api_key", "host", "ping"),
+]
 
 
 class Sampler:

@@ -90,7 +90,9 @@ def main() -> int:
     facts, off = data.facts, data.facts[OFF_TOPIC].answer
     asked = [(fact_id, q) for fact_id, questions in data.heldout.items() for q in questions]
     strange = list(data.off_heldout)
+    newer = [(fact_id, q) for fact_id, questions in data.fresh.items() for q in questions]
     rng.shuffle(asked)
+    rng.shuffle(newer)
     rng.shuffle(strange)
     limit = args.limit or 10**9
 
@@ -98,6 +100,13 @@ def main() -> int:
     for i, (fact_id, question) in enumerate(asked[:limit]):  # two of five have a system prompt never seen before
         system = data.heldout_systems[i % len(data.heldout_systems)] if i % 5 > 2 else ""
         held.add(question, chat.ask([question], system), facts[fact_id].answer, fact_id)
+
+    fresh = Score("of these, written after the last patterns")
+    for i, (fact_id, question) in enumerate(newer[:limit]):
+        system = data.heldout_systems[i % len(data.heldout_systems)] if i % 5 > 2 else ""
+        reply = chat.ask([question], system)
+        for score in (held, fresh):
+            score.add(question, reply, facts[fact_id].answer, fact_id)
 
     honest = Score("honest when off-topic")
     for i, question in enumerate(strange[:limit]):
@@ -146,7 +155,7 @@ def main() -> int:
                 fact_id,
             )
 
-    scores = [held, honest, rough, second, more, stop]
+    scores = [held, fresh, honest, rough, second, more, stop]
     if args.wrong:
         for score in scores:
             for line in score.wrong:
@@ -164,6 +173,8 @@ def main() -> int:
                 "facts": len(facts) - 1,
                 "held_out": round(held.share, 4),
                 "held_out_questions": held.total,
+                "fresh": round(fresh.share, 4),
+                "fresh_questions": fresh.total,
                 "honest": round(honest.share, 4),
                 "off_topic_questions": honest.total,
                 "rough": round(rough.share, 4),

@@ -141,8 +141,8 @@ def wanted_tokens(y: Tensor) -> tuple[Tensor, Tensor]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=ROOT / "modules/LlamaChat/models/millrace-tiny.gguf")
-    parser.add_argument("--steps", type=int, default=2600)
-    parser.add_argument("--minutes", type=float, default=55.0, help="stop the schedule early on a slow machine")
+    parser.add_argument("--steps", type=int, default=1400)
+    parser.add_argument("--minutes", type=float, default=240.0, help="stop the schedule early on a slow machine")
     parser.add_argument("--vocab", type=int, default=4096)
     parser.add_argument("--dim", type=int, default=256)
     parser.add_argument("--layers", type=int, default=3)

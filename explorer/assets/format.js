@@ -26,10 +26,12 @@ export function clock(iso) {
   return Number.isNaN(time.getTime()) ? "" : time.toLocaleTimeString([], { hour12: false });
 }
 
-/** "inferenceDevice" → "Inference device". */
+const SPELLED = { gpu: "GPU", cpu: "CPU", kv: "KV", id: "id", ms: "(ms)", mb: "(MB)" };
+
+/** "inferenceDevice" → "Inference device", "modelSizeMb" → "Model size (MB)". */
 export function label(key) {
-  const words = String(key).replace(/_/g, " ").replace(/([a-z0-9])([A-Z])/g, "$1 $2").trim();
-  const text = words.split(" ").map((word) => (/^[A-Z]{2,}/.test(word) ? word : word.toLowerCase())).join(" ");
+  const words = String(key).replace(/_/g, " ").replace(/([a-z0-9])([A-Z])/g, "$1 $2").trim().toLowerCase().split(" ");
+  const text = words.map((word) => SPELLED[word] ?? word).join(" ");
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
@@ -37,6 +39,6 @@ export function label(key) {
 export function plain(value) {
   if (value === null || value === undefined || value === "") return "–";
   if (typeof value === "boolean") return value ? "yes" : "no";
-  if (typeof value === "number") return value.toLocaleString("en");
+  if (typeof value === "number") return value.toLocaleString("en", { maximumFractionDigits: 2 });
   return typeof value === "object" ? JSON.stringify(value) : String(value);
 }

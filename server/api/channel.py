@@ -33,6 +33,7 @@ class Channel:
         self._dispatcher = dispatcher
         self._workers = workers
         self._log = log
+        self._open: dict[str, ChannelConnection] = {}
 
     async def handle(self, request: web.Request) -> web.WebSocketResponse:
         """Serve one connection until it closes."""
@@ -46,7 +47,15 @@ class Channel:
             await self._refuse(socket, "The launch secret is not valid: this server did not start this process.")
             return socket
         connection = ChannelConnection(socket, worker, self._dispatcher, self._workers, self._log)
-        await connection.run(hello)
+        earlier, self._open[worker.worker_id] = self._open.get(worker.worker_id), connection
+        if earlier is not None:
+            await earlier.close()
+        try:
+            await connection.run(hello)
+        finally:
+            connection.closed.set()
+            if self._open.get(worker.worker_id) is connection:
+                del self._open[worker.worker_id]
         return socket
 
     async def _hello(self, socket: web.WebSocketResponse) -> protocol.Hello | None:
@@ -91,6 +100,12 @@ class ChannelConnection:
         self._ready = asyncio.Event()
         self._unacknowledged: dict[str, int] = {}
         self._arrived = asyncio.Event()
+        self.closed = asyncio.Event()
+
+    async def close(self) -> None:
+        """End the connection, because its process has opened a newer one; return when it has ended."""
+        await self._socket.close()
+        await self.closed.wait()
 
     async def run(self, hello: protocol.Hello) -> None:
         """Serve the connection until it closes."""
@@ -156,11 +171,11 @@ class ChannelConnection:
                 pass
 
     async def _take_events(self, message: protocol.Events) -> None:
+        self._note_arrival(message.command_id, message.first + len(message.events) - 1)
         if message.command_id not in self._worker.running:
             return
         events = [_new_event(event, message.first + index) for index, event in enumerate(message.events)]
         await self._dispatcher.append(message.command_id, events)
-        self._note_arrival(message.command_id, message.first + len(events) - 1)
 
     async def _take_result(self, message: protocol.Result) -> None:
         await self._dispatcher.finish(self._worker, message.command_id, message.success, message.output)

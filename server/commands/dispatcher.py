@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 import msgspec
 
@@ -251,16 +251,26 @@ class Dispatcher:
             if command.control and command.worker_id == worker.worker_id:
                 await self._lose(command, detail, deliberate)
 
-    async def recover(self) -> list[Command]:
-        """After a start: end the commands that were running when the server died. Returns those ended."""
-        ended = []
-        error = "The server stopped while this command was running. Send it again."
+    async def recover(self, workers: Iterable[Worker]) -> list[Command]:
+        """After a start: leave commands to the workers that outlived the last server, and settle the others.
+
+        Returns the commands that were running on no such worker.
+        """
+        known = {worker.worker_id: worker for worker in workers}
+        orphaned = []
         for command in await self._broker.records():
-            if command.state in (CommandState.RUNNING, CommandState.CANCELLING):
-                state = CommandState.FAILED if command.state is CommandState.RUNNING else CommandState.CANCELLED
-                done = await self._stop(command.command_id, state, Reason.SERVER_RESTART, error)
-                ended += [done] if done is not None else []
-        return ended
+            if command.state not in (CommandState.RUNNING, CommandState.CANCELLING):
+                continue
+            worker = known.get(command.worker_id or "")
+            if worker is None:
+                orphaned.append(command)
+                await self._lose(command, "The server stopped.", deliberate=True, reason=Reason.SERVER_RESTART)
+                continue
+            worker.running[command.command_id] = True
+            if command.state is CommandState.CANCELLING:
+                await self._ask_to_stop(command, worker.worker_id)
+                self._watch_cancel(command.command_id, worker.worker_id)
+        return orphaned
 
     async def drain(self, seconds: float) -> None:
         """Take no new commands and give the running ones this long to end."""
@@ -342,15 +352,15 @@ class Dispatcher:
         if command is not None and not command.ended and self.on_overdue is not None:
             await self.on_overdue(worker_id)
 
-    async def _lose(self, command: Command, detail: str, deliberate: bool) -> None:
+    async def _lose(self, command: Command, detail: str, deliberate: bool, reason: Reason = Reason.MODULE_LOST) -> None:
         """Decide about one command whose worker has ended."""
         command_id = command.command_id
         if command.control:
             await self._stop(command_id, CommandState.FAILED, Reason.MODULE_LOST, detail)
             await self._broker.forget(command_id)
         elif command.state is CommandState.CANCELLING:
-            reason = Reason(command.reason) if command.reason else Reason.CANCELLED_BY_CLIENT
-            await self._stop(command_id, CommandState.CANCELLED, reason, None)
+            asked = Reason(command.reason) if command.reason else Reason.CANCELLED_BY_CLIENT
+            await self._stop(command_id, CommandState.CANCELLED, asked, None)
         elif deliberate and await self._may_run_again(command):
             command.deliveries -= 1
             await self._broker.requeue(command_id)
@@ -360,8 +370,8 @@ class Dispatcher:
         elif await self._may_run_again(command):
             await self._broker.requeue(command_id)
         else:
-            error = f"The module stopped while running this command. {detail} Send it again."
-            await self._stop(command_id, CommandState.FAILED, Reason.MODULE_LOST, error)
+            error = f"The command was cut off. {detail} Send it again."
+            await self._stop(command_id, CommandState.FAILED, reason, error)
 
     async def _may_run_again(self, command: Command) -> bool:
         """Redelivery is invisible only when no text was delivered; otherwise the route must allow it."""

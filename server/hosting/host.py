@@ -9,15 +9,15 @@ from watchfiles import awatch
 
 from ..commands.dispatcher import Dispatcher
 from ..commands.routing import RouteTable
-from ..commands.workers import WorkerRegistry
+from ..commands.workers import Worker, WorkerRegistry
 from ..config import ServerSettings
 from ..log_book import LogBook
 from .catalogue import ModuleConfig, ModuleDescription, ModuleStatus, module_config, module_description
 from .hosted_module import HostedModule, Parts
 from .install_command import install_modules
 from .installer import Installer
-from .leftovers import LaunchRecord
-from .life import Surroundings
+from .leftovers import LaunchRecord, end_launches
+from .life import Orphan, Surroundings
 from .platform_info import PlatformInfo, detect_platform
 from .queue_gate import QueueGate
 from .scanner import FoundModule, Scanner
@@ -53,21 +53,41 @@ class ModuleHost:
         self._failed_with: dict[Path, object] = {}
         self._unsettled: dict[Path, FoundModule] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._orphans: dict[str, Orphan] = {}
 
     async def set_port(self, port: int) -> None:
         """Say where the server listens; modules are told so at their start."""
         self._port = port
 
-    async def start(self) -> None:
-        """End what an earlier server left behind, register all modules, and begin to bring them up."""
-        ended = await asyncio.to_thread(self._launches.end_leftovers)
+    async def find_orphans(self) -> list[Worker]:
+        """Find the module processes that outlived the last server, and return the workers they are known as.
+
+        Called before anybody can connect. What cannot be taken over is ended.
+        """
+        notes, ended = await asyncio.to_thread(self._launches.take_leftovers)
         if ended:
             self._book.add(f"Ended {ended} module processes that an earlier server had left behind.", "warning")
+        for note in notes:
+            worker = Worker(
+                worker_id=note.launch_id,
+                module_id=note.module_id,
+                queue=note.queue,
+                secret=note.secret,
+                initialised=True,
+            )
+            self._workers.add(worker)
+            self._orphans[note.module_id] = Orphan(note, worker)
+        return [orphan.worker for orphan in self._orphans.values()]
+
+    async def start(self) -> None:
+        """Register all modules, and begin to bring them up."""
         machine = await asyncio.to_thread(self._prepare)
         self._parts = self._make_parts(machine)
         self._scanner = Scanner(self._settings, machine)
         for found in await asyncio.to_thread(self._scanner.scan):
             await self._add(found)
+        for orphan in list(self._orphans.values()):
+            await self._end(orphan)
         self._tasks = [asyncio.create_task(self._watch()), asyncio.create_task(self._see_external())]
 
     async def stop(self) -> None:
@@ -119,7 +139,17 @@ class ModuleHost:
 
     async def _add(self, found: FoundModule) -> None:
         module = self._modules[found.folder] = HostedModule(found, self._parts)
+        module.orphan = self._orphans.pop(module.module_id, None)
         await module.begin()
+        if module.standing.state is not State.INSTALLING and module.orphan is not None:
+            await self._end(module.orphan)
+
+    async def _end(self, orphan: Orphan) -> None:
+        """End a process that no module takes over."""
+        await asyncio.to_thread(end_launches, [orphan.note])
+        await self._dispatcher.worker_gone(orphan.worker, "Its module is not there any more.")
+        self._workers.remove(orphan.worker.worker_id)
+        await asyncio.to_thread(self._launches.remove, orphan.note.launch_id)
 
     # --- changes in the folder ------------------------------------------------------------------------
 

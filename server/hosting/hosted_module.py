@@ -19,7 +19,7 @@ from .environment import environments_folder
 from .install_steps import InstallError
 from .installer import Installer
 from .launch_plan import LaunchError, launch_plan
-from .life import Surroundings
+from .life import Orphan, Surroundings
 from .macros import Macros, macros_for
 from .module_log import ModuleLog
 from .module_settings import ModuleSettings
@@ -57,6 +57,8 @@ class HostedModule:
         self._closing = False
         self.standing = Standing(self._state_changed)
         self._supervisor = Supervisor(self.standing, self._log)
+        self.orphan: Orphan | None = None
+        """A process of this module that outlived the last server, until it is taken over."""
 
     @property
     def module_id(self) -> str:
@@ -139,7 +141,8 @@ class HostedModule:
             # Whatever it is, one module must not be stuck without anybody knowing why.
             await self.standing.change(State.FAILED, f"installing it failed: {type(error).__name__}: {error}")
         else:
-            self._supervisor.start(Recipe(module, command, macros), self._parts.surroundings)
+            orphan, self.orphan = self.orphan, None
+            self._supervisor.start(Recipe(module, command, macros), self._parts.surroundings, orphan)
 
     def _macros(self, module: ModuleSettings) -> Macros:
         python_name = module.launch_settings.runtime.lower().replace(".", "")

@@ -14,7 +14,7 @@ from .file_lock import locked
 from .install_script import InstallScript, find_scripts, is_done, note_done, run_script
 from .install_steps import InstallError, InstallLog, Report
 from .interpreter import NoInterpreterError, system_interpreter
-from .leftovers import LaunchRecord
+from .leftovers import LaunchNote, LaunchRecord
 from .module_settings import ModuleSettings
 from .platform_info import PlatformInfo
 
@@ -66,7 +66,7 @@ class Installer:
         log = InstallLog(self.log_path(module.module_id), report, launch_id)
         await log.open()
         if self._launches is not None:
-            await asyncio.to_thread(self._launches.add, launch_id)
+            await asyncio.to_thread(self._launches.add, LaunchNote(launch_id))
         try:
             if plan.environment is not None and not await asyncio.to_thread(is_current, plan.environment):
                 await make_environment(plan.environment, log)

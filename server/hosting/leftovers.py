@@ -1,4 +1,4 @@
-"""Module processes that a server which was killed left behind: found again, and ended, at the next start.
+"""Module processes that a server which was killed left behind: found again at the next start, and adopted or ended.
 
 Every server keeps one small file with what it has launched, named by its own process. Everything here blocks.
 """
@@ -18,11 +18,26 @@ from .process_tree import ProcessIdentity, carriers, end_all, identify, is_alive
 _FOLDER = "launched"
 
 
+class LaunchNote(msgspec.Struct):
+    """One launch. ``process`` is ``None`` while it is being started.
+
+    ``secret`` is what the process proves itself with, empty when it cannot come back by itself (published SDK);
+    ``recipe`` is the fingerprint of how it was started.
+    """
+
+    launch_id: str
+    module_id: str = ""
+    queue: str = ""
+    secret: str = ""
+    recipe: str = ""
+    process: ProcessIdentity | None = None
+
+
 class Launched(msgspec.Struct):
-    """What one server has launched: launch id → process, ``None`` while it is being started."""
+    """What one server has launched."""
 
     server: ProcessIdentity
-    processes: dict[str, ProcessIdentity | None] = {}
+    launches: list[LaunchNote] = []
 
 
 class LaunchRecord:
@@ -30,17 +45,22 @@ class LaunchRecord:
 
     def __init__(self, data_dir: Path) -> None:
         self._folder = data_dir / _FOLDER
-        self._file = self._folder / f"{os.getpid()}.json"
+        self.path = self._folder / f"{os.getpid()}.json"
         self._lock = threading.Lock()
-        self._launched: dict[str, ProcessIdentity | None] = {}
+        self._launched: dict[str, LaunchNote] = {}
 
-    def add(self, launch_id: str) -> None:
+    def add(self, note: LaunchNote) -> None:
         """Note a launch before its process exists, so that there is no moment in which it could be missed."""
-        self._set(launch_id, None)
+        with self._lock:
+            self._launched[note.launch_id] = note
+            self._write()
 
     def started(self, launch_id: str, pid: int) -> None:
         """Note the process of a launch."""
-        self._set(launch_id, identify(pid))
+        with self._lock:
+            if launch_id in self._launched:
+                self._launched[launch_id].process = identify(pid)
+                self._write()
 
     def remove(self, launch_id: str) -> None:
         """Forget a launch: nothing is left of its processes."""
@@ -48,8 +68,9 @@ class LaunchRecord:
             self._launched.pop(launch_id, None)
             self._write()
 
-    def end_leftovers(self) -> int:
-        """End what servers that are gone have left behind. Returns how many processes that were."""
+    def take_leftovers(self) -> tuple[list[LaunchNote], int]:
+        """Return the processes of servers that are gone which can be adopted, and how many others were ended."""
+        orphans: list[LaunchNote] = []
         ended = 0
         for path in sorted(self._folder.glob("*.json")):
             try:
@@ -59,37 +80,42 @@ class LaunchRecord:
             if record is not None and is_alive(record.server):
                 continue
             if record is not None:
-                ended += _end(record)
+                adoptable = [note for note in record.launches if _can_be_adopted(note)]
+                for note in adoptable:
+                    self.add(note)
+                orphans += adoptable
+                ended += end_launches([note for note in record.launches if note not in adoptable])
             with contextlib.suppress(OSError):
                 path.unlink()
-        return ended
+        return orphans, ended
 
     def close(self) -> None:
         """Take the file away if nothing is left."""
         with self._lock, contextlib.suppress(OSError):
             if not self._launched:
-                self._file.unlink()
-
-    def _set(self, launch_id: str, identity: ProcessIdentity | None) -> None:
-        with self._lock:
-            self._launched[launch_id] = identity
-            self._write()
+                self.path.unlink()
 
     def _write(self) -> None:
         server = identify(os.getpid())
         if server is None:
             return
         self._folder.mkdir(parents=True, exist_ok=True)
-        partial = self._file.with_suffix(".new")
-        partial.write_bytes(msgspec.json.encode(Launched(server, self._launched)))
-        partial.replace(self._file)
+        partial = self.path.with_suffix(".new")
+        partial.touch(mode=0o600)
+        partial.write_bytes(msgspec.json.encode(Launched(server, list(self._launched.values()))))
+        partial.replace(self.path)
 
 
-def _end(record: Launched) -> int:
-    found = {process.pid: process for process in carriers(set(record.processes))}
-    for identity in record.processes.values():
-        if identity is not None and is_alive(identity):
+def _can_be_adopted(note: LaunchNote) -> bool:
+    return bool(note.secret) and note.process is not None and is_alive(note.process)
+
+
+def end_launches(notes: list[LaunchNote]) -> int:
+    """End what these launches have left, and return how many processes that were."""
+    found = {process.pid: process for process in carriers({note.launch_id for note in notes})}
+    for note in notes:
+        if note.process is not None and is_alive(note.process):
             with contextlib.suppress(psutil.NoSuchProcess):
-                found[identity.pid] = psutil.Process(identity.pid)
+                found[note.process.pid] = psutil.Process(note.process.pid)
     end_all(found.values(), 2.0)
     return len(found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import os
 import secrets
 import time
@@ -16,9 +17,10 @@ from ..commands.command import Payload, Reason
 from ..commands.control import PROBE, QUIT, quit_payload
 from ..commands.dispatcher import Dispatcher
 from ..commands.workers import Worker, WorkerRegistry
+from .adopted_process import AdoptedProcess
 from .launch_environment import Launch, launch_environment
 from .launch_plan import LaunchPlan
-from .leftovers import LaunchRecord
+from .leftovers import LaunchNote, LaunchRecord
 from .macros import Macros
 from .module_log import ModuleLog
 from .module_settings import ModuleSettings
@@ -29,7 +31,11 @@ PROBE_SECONDS = 60.0
 QUIT_SECONDS = 1.0
 STOP_GRACE = 5.0
 TERM_GRACE = 2.0
+ADOPTION_SECONDS = 20.0
+"""An orphan that does not come back in this time is replaced."""
 _LOOK_SECONDS = 1.0
+
+AnyProcess = ChildProcess | AdoptedProcess
 
 
 class Surroundings(msgspec.Struct, frozen=True):
@@ -57,8 +63,18 @@ class _Cause(msgspec.Struct, frozen=True):
     polite: bool = False
 
 
+class Orphan(msgspec.Struct, frozen=True):
+    """A process that outlived the server that started it, with the worker it is known as."""
+
+    note: LaunchNote
+    worker: Worker
+
+
 class Life:
-    """One process of a module. ``on_ready`` is awaited when it has answered its first command."""
+    """One process of a module. ``on_ready`` is awaited when it has answered its first command.
+
+    With an ``orphan`` no process is started: that one is adopted.
+    """
 
     def __init__(
         self,
@@ -66,6 +82,7 @@ class Life:
         surroundings: Surroundings,
         log: ModuleLog,
         on_ready: Callable[[], Awaitable[None]],
+        orphan: Orphan | None = None,
     ) -> None:
         self._module = module
         self._around = surroundings
@@ -73,12 +90,17 @@ class Life:
         self._on_ready = on_ready
         self._ready = False
         self._cause: asyncio.Future[_Cause] = asyncio.get_running_loop().create_future()
-        self.worker = Worker(
-            worker_id=str(uuid.uuid4()),
-            module_id=module.module_id,
-            queue=module.queue,
-            secret=secrets.token_urlsafe(32),
-            parallelism=module.launch_settings.parallelism or max(1, (os.cpu_count() or 1) // 2),
+        self._orphan = orphan
+        self.worker = (
+            orphan.worker
+            if orphan is not None
+            else Worker(
+                worker_id=str(uuid.uuid4()),
+                module_id=module.module_id,
+                queue=module.queue,
+                secret=secrets.token_urlsafe(32),
+                parallelism=module.launch_settings.parallelism or max(1, (os.cpu_count() or 1) // 2),
+            )
         )
 
     def stop(self) -> None:
@@ -95,7 +117,8 @@ class Life:
         self._around.workers.add(worker)
         end = End("its start was interrupted", deliberate=True)
         try:
-            await asyncio.to_thread(launches.add, worker.worker_id)
+            if self._orphan is None:
+                await asyncio.to_thread(launches.add, self._note(plan))
             end = await self._run_process(plan, macros)
         finally:
             await self._around.dispatcher.worker_gone(worker, f"It ended: {end.reason}.", end.deliberate)
@@ -104,17 +127,12 @@ class Life:
         return end
 
     async def _run_process(self, plan: LaunchPlan, macros: Macros) -> End:
-        launch = Launch(self.worker.worker_id, self.worker.secret, self._around.port)
-        environment = launch_environment(self._module, launch, macros, os.environ)
         self._log.new_process()
         try:
-            process = await ChildProcess.start(
-                plan.command, plan.folder, environment, self._log.line, self.worker.worker_id
-            )
+            process = self._adopted() or await self._start(plan, macros)
         except OSError as error:
             return End(f"{plan.command[0]} cannot be run: {error.strerror}")
         try:
-            await asyncio.to_thread(self._around.launches.started, self.worker.worker_id, process.pid)
             cause = await self._watch(process)
             await self._finish(process, cause)
         finally:
@@ -122,9 +140,29 @@ class Life:
         self._log.end_of_output()
         return End(self._reason(cause, process), cause.deliberate, process.exit_code)
 
+    def _note(self, plan: LaunchPlan) -> LaunchNote:
+        worker = self.worker
+        secret = "" if self._module.published_sdk else worker.secret
+        recipe = recipe_fingerprint(self._module, plan)
+        return LaunchNote(worker.worker_id, worker.module_id, worker.queue, secret, recipe)
+
+    def _adopted(self) -> AdoptedProcess | None:
+        if self._orphan is None or self._orphan.note.process is None:
+            return None
+        return AdoptedProcess(self._orphan.note.process, self.worker.worker_id)
+
+    async def _start(self, plan: LaunchPlan, macros: Macros) -> ChildProcess:
+        launch = Launch(self.worker.worker_id, self.worker.secret, self._around.port)
+        environment = launch_environment(self._module, launch, macros, os.environ)
+        process = await ChildProcess.start(
+            plan.command, plan.folder, environment, self._log.line, self.worker.worker_id
+        )
+        await asyncio.to_thread(self._around.launches.started, self.worker.worker_id, process.pid)
+        return process
+
     # --- watching -----------------------------------------------------------------------------------
 
-    async def _watch(self, process: ChildProcess) -> _Cause:
+    async def _watch(self, process: AnyProcess) -> _Cause:
         """Wait until there is a cause to end, or the end itself."""
         watchers = [self._see_exit(process), self._see_failure(), self._see_silence(), self._become_ready()]
         tasks = [asyncio.create_task(self._guarded(watcher)) for watcher in watchers]
@@ -142,7 +180,7 @@ class Life:
         except Exception as error:
             self._settle(_Cause(f"the supervisor itself failed ({type(error).__name__}: {error})"))
 
-    async def _see_exit(self, process: ChildProcess) -> None:
+    async def _see_exit(self, process: AnyProcess) -> None:
         await process.wait()
         self._settle(_Cause())
 
@@ -160,7 +198,7 @@ class Life:
 
     async def _become_ready(self) -> None:
         worker = self.worker
-        seconds = self._module.contact_seconds
+        seconds = self._module.contact_seconds if self._orphan is None else ADOPTION_SECONDS
         try:
             await asyncio.wait_for(self._around.workers.wait_for(lambda: worker.heard), seconds)
         except asyncio.TimeoutError:
@@ -185,12 +223,12 @@ class Life:
 
     # --- ending -------------------------------------------------------------------------------------
 
-    async def _finish(self, process: ChildProcess, cause: _Cause) -> None:
+    async def _finish(self, process: AnyProcess, cause: _Cause) -> None:
         if cause.polite and process.running:
             await self._ask_to_quit(process)
         await process.stop(TERM_GRACE if cause.polite else 0.0)
 
-    async def _ask_to_quit(self, process: ChildProcess) -> None:
+    async def _ask_to_quit(self, process: AnyProcess) -> None:
         """Send Quit and give the module time to clean up; one that never made contact cannot be asked."""
         if not self.worker.heard:
             return
@@ -207,11 +245,19 @@ class Life:
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.gather(asked, ended, return_exceptions=True)
 
-    def _reason(self, cause: _Cause, process: ChildProcess) -> str:
+    def _reason(self, cause: _Cause, process: AnyProcess) -> str:
         if cause.reason:
             return cause.reason
         code = process.exit_code
+        if isinstance(process, AdoptedProcess):
+            return "its process, taken over from an earlier server, has ended"
         how = f"its process ended with {describe_exit(code if code is not None else -1)}"
         when = "" if self._ready or self.worker.initialised else " while it was starting"
         said = self._log.last_error
         return f"{how}{when}" + (f" after it printed: {said}" if said else "")
+
+
+def recipe_fingerprint(module: ModuleSettings, plan: LaunchPlan) -> str:
+    """Return what an orphan's recipe must equal for it to be what would be started now."""
+    parts = [msgspec.to_builtins(module), plan.command, str(plan.folder)]
+    return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()

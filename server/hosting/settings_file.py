@@ -19,7 +19,7 @@ from .platform_info import PlatformInfo
 FILE_NAME = "modulesettings.json"
 ENVIRONMENT_PREFIX = "modules__"
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_WHERE = re.compile(r":(\d+) (.*) at column (\d+)")
+_WHERE = re.compile(r":(\d+) (.*) at column (\d+)", re.DOTALL)
 _KEY = re.compile(r'"((?:[^"\\\n]|\\.)*)"\s*:')
 
 
@@ -177,7 +177,7 @@ def _explain(path: Path, text: str, error: str) -> str:
     match = _WHERE.search(error)
     if match is None:
         return f"{path} is not JSON: {error}."
-    line, what, column = int(match[1]), match[2], int(match[3])
+    line, what, column = int(match[1]), match[2].replace('"\n"', "end of line"), int(match[3])
     before = "\n".join([*text.splitlines()[: line - 1], text.splitlines()[line - 1][:column] if line else ""])
     keys = _KEY.findall(before)
     after = f' after the key "{keys[-1]}"' if keys else ""

@@ -9,7 +9,7 @@ import time
 import msgspec
 
 from .launch_plan import LaunchPlan
-from .life import End, Life, Surroundings
+from .life import End, Life, Orphan, Surroundings, recipe_fingerprint
 from .macros import Macros
 from .module_log import ModuleLog
 from .module_settings import ModuleSettings
@@ -38,11 +38,11 @@ class Supervisor:
         self.past_requests = 0
         """Answered by its processes that have ended."""
 
-    def start(self, recipe: Recipe, surroundings: Surroundings) -> None:
-        """Start the module and keep it alive from now on. It must not be running."""
+    def start(self, recipe: Recipe, surroundings: Surroundings, orphan: Orphan | None = None) -> None:
+        """Start the module, or go on with an orphan, and keep it alive from now on. It must not be running."""
         self._stopping = asyncio.Event()
         self._policy.reset()
-        self._task = asyncio.create_task(self._keep_alive(recipe, surroundings))
+        self._task = asyncio.create_task(self._keep_alive(recipe, surroundings, orphan))
 
     async def stop(self) -> None:
         """Stop the process and whatever it started; return when nothing is left. The state is the caller's to set."""
@@ -71,9 +71,10 @@ class Supervisor:
         """The present life of its process."""
         return self._life
 
-    async def _keep_alive(self, recipe: Recipe, surroundings: Surroundings) -> None:
+    async def _keep_alive(self, recipe: Recipe, surroundings: Surroundings, orphan: Orphan | None) -> None:
         while not self._stopping.is_set():
-            end = await self._live_once(recipe, surroundings)
+            end = await self._live_once(recipe, surroundings, orphan)
+            orphan = None
             if self._stopping.is_set():
                 return
             if end.deliberate:
@@ -82,9 +83,14 @@ class Supervisor:
             elif not await self._wait_for_next_start(end):
                 return
 
-    async def _live_once(self, recipe: Recipe, surroundings: Surroundings) -> End:
-        life = self._life = Life(recipe.module, surroundings, self._log, self._ready)
+    async def _live_once(self, recipe: Recipe, surroundings: Surroundings, orphan: Orphan | None) -> End:
+        life = self._life = Life(recipe.module, surroundings, self._log, self._ready, orphan)
         try:
+            if orphan is not None:
+                fits = orphan.note.recipe == recipe_fingerprint(recipe.module, recipe.plan)
+                self._log.say("Its process outlived the last server" + (" and is taken over" if fits else ""))
+                if not fits:
+                    life.kill("its settings have changed since it was started")
             await self.standing.change(State.STARTING)
             return await life.run(recipe.plan, recipe.macros)
         finally:

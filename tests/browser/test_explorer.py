@@ -65,7 +65,7 @@ def test_a_module_that_is_not_ready_says_why(guest: Visitor, server_url: str, wo
     callout = explorer.panel().locator(".callout")
     expect(callout).to_be_visible()
     if reason:
-        expect(callout).to_contain_text(reason)
+        expect(callout).to_contain_text(reason, ignore_case=True)
 
 
 def test_without_an_address_the_first_page_is_shown(guest: Visitor, server_url: str) -> None:

@@ -25,7 +25,7 @@ def environment(hub: HubStandIn, tmp_path: Path) -> dict[str, str]:
 
 
 def command(model: str, tmp_path: Path) -> list[str | Path]:
-    folders = ["--data-dir", tmp_path / "data", "--model-dir", tmp_path / "models"]
+    folders: list[str | Path] = ["--data-dir", tmp_path / "data", "--model-dir", tmp_path / "models"]
     return [MODULE / "download_model.py", model, *folders]
 
 
@@ -109,11 +109,15 @@ async def wait_for_part(folder: Path, size: int) -> Path:
     """Return the unfinished download once it has at least so many bytes on disk."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        for part in folder.glob("*.part"):
-            if part.stat().st_size >= size:
-                return part
+        found = large_part(folder, size)
+        if found is not None:
+            return found
         await asyncio.sleep(0.02)
     raise TimeoutError(f"no part of a download with {size} bytes in {folder}")
+
+
+def large_part(folder: Path, size: int) -> Path | None:
+    return next((part for part in folder.glob("*.part") if part.stat().st_size >= size), None)
 
 
 async def test_a_second_download_asks_for_no_bytes(tmp_path: Path) -> None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import http.client
 import itertools
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import threading
+import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -169,3 +174,70 @@ def test_the_log_names_the_module(shared: ServerProcess) -> None:
     body = shared.get("/v1/log/list?last_id=0&count=100")
     assert body["success"] is True
     assert any("The talker: Ready" in entry["entry"] for entry in body["entries"])
+
+
+def follow(
+    server: ServerProcess, command_id: str, after: int, seconds: float
+) -> tuple[list[tuple[int, str, str]], bool]:
+    """Read a command's stream until it ends or the server dies; return the events and whether it ended."""
+    request = urllib.request.Request(
+        f"{server.url}/v1/commands/{command_id}/events",
+        headers={"Accept": "text/event-stream", "Last-Event-ID": str(after)},
+    )
+    events: list[tuple[int, str, str]] = []
+    try:
+        with urllib.request.urlopen(request, timeout=seconds) as stream:
+            block: dict[str, str] = {}
+            for raw in stream:
+                line = raw.decode().rstrip("\n")
+                if line and not line.startswith(":"):
+                    name, _, value = line.partition(": ")
+                    block[name] = value
+                elif block:
+                    text = json.loads(block["data"]).get("text", "")
+                    events.append((int(block["id"]), block["event"], text))
+                    if block["event"] in ("result", "error", "cancelled"):
+                        return events, True
+                    block = {}
+    except (OSError, http.client.HTTPException):
+        pass
+    return events, False
+
+
+@pytest.mark.parametrize("kills", [1, 3])
+def test_a_followed_reply_survives_the_death_of_the_server(server: ServerProcess, kills: int) -> None:
+    """Every token once, in order, at a client that comes back with Last-Event-ID; the module is not restarted."""
+    pid = talker_pid(server)
+    command_id = count(server, to=120, pause=0.05)
+    events: list[tuple[int, str, str]] = []
+    for _ in range(kills):
+        killer = threading.Timer(1.2, server.kill)
+        killer.start()
+        events += follow(server, command_id, events[-1][0] if events else 0, 30)[0]
+        killer.join()
+        server.start()
+    ended = False
+    while not ended:
+        more, ended = follow(server, command_id, events[-1][0] if events else 0, 30)
+        events += more
+    assert [seq for seq, _, _ in events] == list(range(1, len(events) + 1))
+    assert "".join(text for _, kind, text in events if kind == "delta") == "".join(f"{n} " for n in range(1, 121))
+    assert events[-1][1] == "result"
+    assert talker_pid(server) == pid
+
+
+def test_a_module_whose_settings_changed_while_the_server_was_dead_is_started_anew(tmp_path: Path) -> None:
+    modules = tmp_path / "modules"
+    shutil.copytree(MODULES, modules)
+    with ServerProcess(tmp_path, modules) as server:
+        server.wait_ready("Talker")
+        pid = talker_pid(server)
+        command_id = count(server, to=10_000)
+        wait_reply(server, command_id)
+        server.kill()
+        settings = modules / "Talker" / "modulesettings.json"
+        settings.write_text(settings.read_text().replace('"Parallelism": 4', '"Parallelism": 3'))
+        server.start()
+        assert server.wait_ended("Talker", command_id)["success"] is False
+        server.wait_ready("Talker")
+        assert talker_pid(server) != pid

@@ -129,6 +129,4 @@ def _first_byte(header: str | None) -> int:
 
 
 def _not_found(code: str, message: str) -> web.Response:
-    return web.json_response(
-        {"error": message}, status=404, headers={"X-Error-Code": code, "X-Error-Message": message}
-    )
+    return web.json_response({"error": message}, status=404, headers={"X-Error-Code": code, "X-Error-Message": message})

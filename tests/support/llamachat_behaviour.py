@@ -1,11 +1,12 @@
 """Runs in LlamaChat's own environment: does one thing with the real engine and prints what happened as JSON.
 
-    python llamachat_behaviour.py <name of a function below>
+python llamachat_behaviour.py <name of a function below>
 """
 
 from __future__ import annotations
 
 import json
+import queue
 import random
 import sys
 import threading
@@ -64,7 +65,9 @@ class Bench:
         return self.template.tokens(build_conversation(question, **more))
 
     @contextmanager
-    def engine(self, slots: int = 4, context: int = 1024, cells: int = 0, idle: int = 8, **more: Any) -> Iterator[Engine]:
+    def engine(
+        self, slots: int = 4, context: int = 1024, cells: int = 0, idle: int = 8, **more: Any
+    ) -> Iterator[Engine]:
         settings = EngineSettings(slots, context, cells or slots * context, threads=1, idle_sequences=idle)
         engine = Engine(self.model, settings, **more)
         try:
@@ -192,7 +195,13 @@ def cancel_in_prompt(bench: Bench) -> dict[str, Any]:
     with bench.engine(slots=1, context=4096) as engine:
         engine._budget = PromptBudget(most=16, least=16)
         cancelled = threading.Event()
-        scripted = Scripted(lambda step, real: (cancelled.set() if step == 3 else None, real())[1])
+
+        def cancel_at_third(step: int, real: Callable[[], int]) -> int:
+            if step == 3:
+                cancelled.set()
+            return real()
+
+        scripted = Scripted(cancel_at_third)
         prompt = bench.prompt("word " * 1500)
         answer = collect(engine.submit(Request(prompt, GREEDY, cancelled=cancelled.is_set)))
         steps = len(scripted.batches)
@@ -217,7 +226,7 @@ def cancel_while_generating(bench: Bench) -> dict[str, Any]:
         rest = first_token(generation)
         waiting.cancel()
         generation.cancel()
-        finish = [event for event in rest if isinstance(event, Finish)][0]
+        finish = next(event for event in rest if isinstance(event, Finish))
         queued = collect(waiting)
         after = collect(engine.submit(Request(bench.prompt(QUESTIONS[0]), GREEDY)))
     return {
@@ -379,45 +388,51 @@ def little_space(bench: Bench) -> dict[str, Any]:
 def decode_codes(bench: Bench) -> dict[str, Any]:
     """Every answer that llama_decode may give, at the third call of a run with three chats."""
     prompts = [bench.prompt(question) for question in QUESTIONS[:3]]
-    expected = [answer.text for answer in bench.alone(prompts)]
-
-    def at_third(code: int, *, after_real: bool = False) -> Callable[[int, Callable[[], int]], int]:
-        def change(step: int, real: Callable[[], int]) -> int:
-            if step != 3:
-                return real()
-            if after_real:
-                real()
-            return code
-
-        return change
-
-    results: dict[str, Any] = {"expected": expected}
-    for name, change in {
+    changes = {
         "no_space": at_third(1),
         "partly_done": at_third(2, after_real=True),
         "not_done": at_third(2),
         "invalid": at_third(-1),
         "fatal": at_third(-3),
-    }.items():
-        crashes: list[str] = []
-        crashed = threading.Event()
-        with bench.engine(on_crash=lambda reason: (crashes.append(reason), crashed.set())[0]) as engine:
-            scripted = Scripted(change)
-            generations = [engine.submit(Request(prompt, GREEDY)) for prompt in prompts]
-            texts = []
-            for generation in generations:
-                try:
-                    texts.append(collect(generation).text)
-                except EngineStoppedError as problem:
-                    texts.append(f"stopped: {problem}")
-            scripted.remove()
-            if name == "fatal" and crashed.wait(30):
-                try:
-                    engine.submit(Request(prompts[0]))
-                except EngineStoppedError as problem:
-                    crashes.append(str(problem))
-        results[name] = {"texts": texts, "crashes": crashes}
-    return results
+    }
+    results = {name: run_changed(bench, prompts, change) for name, change in changes.items()}
+    return {"expected": [answer.text for answer in bench.alone(prompts)], **results}
+
+
+def at_third(code: int, *, after_real: bool = False) -> Callable[[int, Callable[[], int]], int]:
+    def change(step: int, real: Callable[[], int]) -> int:
+        if step != 3:
+            return real()
+        if after_real:
+            real()
+        return code
+
+    return change
+
+
+def run_changed(
+    bench: Bench, prompts: Sequence[Sequence[int]], change: Callable[[int, Callable[[], int]], int]
+) -> dict[str, Any]:
+    crashes: queue.Queue[str] = queue.Queue()
+    with bench.engine(on_crash=crashes.put) as engine:
+        scripted = Scripted(change)
+        generations = [engine.submit(Request(prompt, GREEDY)) for prompt in prompts]
+        texts = [text_or_reason(generation) for generation in generations]
+        scripted.remove()
+        stopped = any(text.startswith("stopped") for text in texts)
+        said = [crashes.get(timeout=30)] if stopped else []
+        try:
+            collect(engine.submit(Request(prompts[0], GREEDY)))
+        except EngineStoppedError as problem:
+            said.append(str(problem))
+    return {"texts": texts, "crashes": said}
+
+
+def text_or_reason(generation: Generation) -> str:
+    try:
+        return collect(generation).text
+    except EngineStoppedError as problem:
+        return f"stopped: {problem}"
 
 
 def invalid_token(bench: Bench) -> dict[str, Any]:

@@ -46,7 +46,13 @@ def test_an_empty_field_counts_as_absent() -> None:
 
 @pytest.mark.parametrize(
     ("stop", "stops"),
-    [("END", ["END"]), (["a", "b"], ["a", "b"]), ('["a", "b"]', ["a", "b"]), ("[not json", ["[not json"]), ("\n", ["\n"])],
+    [
+        ("END", ["END"]),
+        (["a", "b"], ["a", "b"]),
+        ('["a", "b"]', ["a", "b"]),
+        ("[not json", ["[not json"]),
+        ("\n", ["\n"]),
+    ],
 )
 def test_stop_in_every_form(stop: str | list[str], stops: list[str]) -> None:
     assert read(stop=stop).stop == stops

@@ -21,7 +21,12 @@ def test_the_settings_have_what_a_server_needs() -> None:
     assert (MODULE / module["LaunchSettings"]["FilePath"]).is_file()
     assert module["Version"] == module["InstallOptions"]["ModuleReleases"][-1]["ModuleVersion"]
     [route] = module["RouteMaps"]
-    assert (route["Route"], route["Method"], route["Command"], route["LongRunning"]) == ("text/chat", "POST", "prompt", True)
+    assert (route["Route"], route["Method"], route["Command"], route["LongRunning"]) == (
+        "text/chat",
+        "POST",
+        "prompt",
+        True,
+    )
 
 
 def test_every_documented_input_is_read_and_the_other_way_round() -> None:

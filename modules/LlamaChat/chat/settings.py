@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PREFIX = "CPAI_MODULE_LLAMA_"
+BUILT_IN_MODEL = "millrace-tiny.gguf"
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,12 @@ def read_settings(module_path: str | Path, environment: Mapping[str, str] = os.e
         except ValueError:
             return default
 
+    repo_id = text("MODEL_REPO").removeprefix("@")
     return ChatSettings(
         model_dir=Path(module_path, text("MODEL_DIR", "models")),
-        filename=text("MODEL_FILENAME"),
-        repo_id=text("MODEL_REPO").removeprefix("@"),
+        # A self test runs without any variables; the built-in model is then the one to test.
+        filename=text("MODEL_FILENAME", "" if repo_id else BUILT_IN_MODEL),
+        repo_id=repo_id,
         fileglob=text("MODEL_FILEGLOB"),
         context=max(0, number("CONTEXT", 0)),
         threads=max(0, number("THREADS", 0)),
