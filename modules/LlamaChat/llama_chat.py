@@ -22,7 +22,7 @@ from chat.template import ChatTemplate
 from engine import native
 from engine.engine import Engine, EngineSettings
 from engine.figures import Figures
-from engine.machine import physical_cores
+from engine.machine import sensible_threads
 from engine.model import Model
 from engine.request import Generation, Request
 from engine.sampling import Sampling
@@ -50,8 +50,8 @@ class LlamaChat:
         """Load the model: the local file, else one downloaded from the repository.
 
         ``n_ctx``: tokens of context for one chat, 0 for the model's own up to 4096. ``n_threads`` 0: the physical
-        cores. ``n_gpu_layers`` -1: all, where there is a GPU. ``on_crash`` is called with the reason when the
-        engine has ended by itself. Raises ``ModelUnavailableError``, which says what to do.
+        cores, fewer for a small model. ``n_gpu_layers`` -1: all, where there is a GPU. ``on_crash`` is called with
+        the reason when the engine has ended by itself. Raises ``ModelUnavailableError``, which says what to do.
         """
         native.start(verbose)
         path = find_model(Path(model_dir), filename, repo_id, fileglob, on_progress)
@@ -59,9 +59,8 @@ class LlamaChat:
         try:
             self._template = ChatTemplate(self.model)
             context = min(n_ctx or DEFAULT_CONTEXT, self.model.trained_context)
-            settings = EngineSettings(
-                slots=slots, context=context, cells=context * slots, threads=n_threads or physical_cores()
-            )
+            threads = n_threads or sensible_threads(self.model.parameters)
+            settings = EngineSettings(slots=slots, context=context, cells=context * slots, threads=threads)
             self._engine = Engine(self.model, settings, on_crash)
         except BaseException:
             self.model.close()

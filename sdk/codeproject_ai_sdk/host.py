@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from .calls import Calls
 from .dispatcher import Dispatcher
+from .guarded_output import guard_output
 from .module_logging import LogMethod, print_safely
 from .request_data import RequestData
 from .status_report import StatusReporter
@@ -47,6 +48,7 @@ class ModuleHost:
 
     def run(self) -> int:
         """Serve until it is time to leave; return the exit code. Everything has been cleaned up then."""
+        guard_output()
         self._catch_signals()
         self._runner._logger.attach(self._transport.log)
         self._transport.open(self)

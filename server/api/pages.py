@@ -24,6 +24,12 @@ def add_pages(app: web.Application, folder: Path) -> None:
             raise web.HTTPNotFound
         return page(path)
 
+    async def ask_again(request: web.Request, response: web.StreamResponse) -> None:
+        """After an upgrade no page may mix old and new files; an unchanged one still costs only a 304."""
+        if request.path.startswith("/assets"):
+            response.headers.setdefault("Cache-Control", "no-cache")
+
+    app.on_response_prepare.append(ask_again)
     app.router.add_get("/", home)
     for name in _PAGES:
         app.router.add_get(f"/{name}", named)

@@ -50,7 +50,6 @@ class ModuleHost:
         self._launches = LaunchRecord(settings.data_dir)
         self._gate = QueueGate(dispatcher)
         self._modules: dict[Path, HostedModule] = {}
-        self._failed_with: dict[Path, object] = {}
         self._unsettled: dict[Path, FoundModule] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._orphans: dict[str, Orphan] = {}
@@ -198,18 +197,13 @@ class ModuleHost:
         module = self._modules.get(found.folder)
         if module is None or module.found.fingerprint != found.fingerprint or module.found.error != found.error:
             return True
-        if module.standing.state is not State.FAILED:
-            self._failed_with.pop(found.folder, None)
-            return False
-        # A failed module gets another chance as soon as anything in its folder changes.
-        return self._failed_with.setdefault(found.folder, found.listing) != found.listing
+        return module.standing.state is State.FAILED and module.failed_with != found.listing
 
     def _is_settled(self, folder: Path, found: FoundModule) -> bool:
         before = self._unsettled.get(folder)
         return before is not None and before.listing == found.listing
 
     async def _take(self, found: FoundModule) -> None:
-        self._failed_with.pop(found.folder, None)
         module = self._modules.get(found.folder)
         if module is None:
             self._book.add(f"The module {found.module_id} was added.")

@@ -25,7 +25,7 @@ from .module_log import ModuleLog
 from .module_settings import ModuleSettings
 from .platform_info import PlatformInfo
 from .queue_gate import QueueGate
-from .scanner import FoundModule
+from .scanner import Fingerprint, FoundModule, folder_listing
 from .state import Standing, State, compatible_word
 from .supervisor import Recipe, Supervisor
 
@@ -55,6 +55,8 @@ class HostedModule:
         self._install_lines: deque[str] = deque(maxlen=_INSTALL_LINES)
         self._bringing_up: asyncio.Task[None] | None = None
         self._closing = False
+        self.failed_with: Fingerprint = ()
+        """The files of its folder when it failed; when they change, it gets another chance."""
         self.standing = Standing(self._state_changed)
         self._supervisor = Supervisor(self.standing, self._log)
         self.orphan: Orphan | None = None
@@ -174,6 +176,10 @@ class HostedModule:
         self._parts.routes.set_module(module.module_id, routes)
 
     async def _state_changed(self, state: State, reason: str) -> None:
+        if state is State.FAILED:
+            # What its own process wrote into the folder meanwhile is no reason to try again.
+            ran = self.standing.starts > 0
+            self.failed_with = await asyncio.to_thread(folder_listing, self.found.folder) if ran else self.found.listing
         level = {State.FAILED: "error", State.BACKOFF: "warning"}.get(state, "information")
         self._log.say(f"{state.value}: {reason}" if reason else state.value, level)
         queue = self.found.settings.queue if self.found.settings is not None else ""

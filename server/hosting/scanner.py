@@ -67,7 +67,7 @@ class Scanner:
     def _look(self, folder: Path) -> FoundModule:
         files = candidate_files(folder, self._machine, self._user_file)
         fingerprint = _fingerprint([*files, folder / "explore.html"])
-        listing = _listing(folder)
+        listing = folder_listing(folder)
         known = self._known.get(folder)
         if known is not None and known.fingerprint == fingerprint:
             return msgspec.structs.replace(known, listing=listing)
@@ -115,7 +115,8 @@ def _fingerprint(paths: list[Path]) -> Fingerprint:
     return tuple(found)
 
 
-def _listing(folder: Path) -> Fingerprint:
+def folder_listing(folder: Path) -> Fingerprint:
+    """Return what changes with any file directly in a folder."""
     try:
         return _fingerprint(sorted(path for path in folder.iterdir() if path.is_file()))
     except OSError:

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import sys
+import uuid
 from pathlib import Path
 
 import psutil
@@ -34,8 +35,9 @@ class Started:
         self.process: ChildProcess
 
     @classmethod
-    async def run(cls, code: str, launch_id: str = "test-launch") -> Started:
+    async def run(cls, code: str, launch_id: str = "") -> Started:
         started = cls()
+        launch_id = launch_id or str(uuid.uuid4())
         environment = {**os.environ, LAUNCH_VARIABLE: launch_id}
         started.process = await ChildProcess.start(
             [sys.executable, "-u", "-c", code], Path("/"), environment, started._line, launch_id
@@ -128,8 +130,9 @@ def test_exits_in_words() -> None:
     assert describe_exit(-200) == "signal 200"
 
 
-async def orphan(data_dir: Path, launch_id: str, secret: str) -> tuple[Started, Path]:
+async def orphan(data_dir: Path, secret: str) -> tuple[Started, Path]:
     """A process that this server has launched and noted."""
+    launch_id = str(uuid.uuid4())
     started = await Started.run(f"{GRANDCHILDREN}\nimport time; time.sleep(600)", launch_id)
     await started.until(2)
     record = LaunchRecord(data_dir)
@@ -152,7 +155,7 @@ async def alive(pids: list[int]) -> list[int]:
 
 
 async def test_what_a_dead_server_left_is_ended_and_what_a_living_one_runs_is_not(tmp_path: Path) -> None:
-    started, path = await orphan(tmp_path, "orphaned-launch", secret="")
+    started, path = await orphan(tmp_path, secret="")
     assert await asyncio.to_thread(LaunchRecord(tmp_path).take_leftovers) == ([], 0)
     assert started.process.running
     await pretend_that_the_server_is_gone(path)
@@ -163,19 +166,20 @@ async def test_what_a_dead_server_left_is_ended_and_what_a_living_one_runs_is_no
 
 
 async def test_a_process_that_can_come_back_by_itself_is_kept(tmp_path: Path) -> None:
-    started, path = await orphan(tmp_path, "adoptable-launch", secret="s3cret")
+    started, path = await orphan(tmp_path, secret="s3cret")
     await pretend_that_the_server_is_gone(path)
     notes, ended = await asyncio.to_thread(LaunchRecord(tmp_path).take_leftovers)
-    assert ([note.launch_id for note in notes], ended) == (["adoptable-launch"], 0)
+    assert ([note.secret for note in notes], ended) == (["s3cret"], 0)
     assert started.process.running
     assert await asyncio.to_thread(path.exists), "the new server has noted it as its own"
     await started.process.stop(0.0)
 
 
 async def test_a_process_id_that_was_used_again_is_left_alone(tmp_path: Path) -> None:
-    started, path = await orphan(tmp_path, "another-launch", secret="")
+    started, path = await orphan(tmp_path, secret="")
     text = await asyncio.to_thread(path.read_text)
-    wrong = re.sub(r'"create_time":[0-9.]+', '"create_time":1.0', text).replace("another-launch", "no-such-launch")
+    wrong = re.sub(r'"create_time":[0-9.]+', '"create_time":1.0', text)
+    wrong = re.sub(r'"launch_id":"[^"]+"', '"launch_id":"no-such-launch"', wrong)
     await asyncio.to_thread(path.with_name("1.json").write_text, wrong)
     assert await asyncio.to_thread(LaunchRecord(tmp_path).take_leftovers) == ([], 0)
     assert started.process.running

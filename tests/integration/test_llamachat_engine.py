@@ -146,6 +146,12 @@ async def test_a_request_that_llama_cpp_refuses_fails_alone() -> None:
     assert seen["texts"] == seen["expected"]
 
 
+async def test_a_reader_who_leaves_frees_the_slot() -> None:
+    seen = await observe("reader_leaves")
+    assert seen["after"] == "completed"
+    assert seen["generated"] < 2000
+
+
 async def test_closing_tells_every_chat_why() -> None:
     seen = await observe("closing")
     assert seen["said"] == ["The module is stopping."] * 2

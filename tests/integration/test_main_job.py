@@ -233,7 +233,7 @@ def test_a_module_whose_settings_changed_while_the_server_was_dead_is_started_an
         server.wait_ready("Talker")
         pid = talker_pid(server)
         command_id = count(server, to=10_000)
-        wait_reply(server, command_id)
+        wait_until("text that has reached the disk", lambda: server.poll("Talker", command_id).get("step", 0) > 20)
         server.kill()
         settings = modules / "Talker" / "modulesettings.json"
         settings.write_text(settings.read_text().replace('"Parallelism": 4', '"Parallelism": 3'))

@@ -49,7 +49,7 @@ def write_module(modules: Path, module_id: str, code: str = ECHO, **settings: An
 async def running_app(folder: Path, **settings: Any) -> AsyncIterator[App]:
     """Run a whole server in this event loop, with the modules in ``folder/modules``."""
     values = {"port": 0, "data_dir": folder / "data", "modules_dir": folder / "modules", "drain": 0.0, **settings}
-    app = App(ServerSettings(**values))
+    app = await asyncio.to_thread(App, ServerSettings(**values))
     await app.start()
     try:
         yield app

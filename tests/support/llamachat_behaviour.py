@@ -451,6 +451,17 @@ def invalid_token(bench: Bench) -> dict[str, Any]:
     return {"expected": expected, "texts": texts, "refused": refused}
 
 
+def reader_leaves(bench: Bench) -> dict[str, Any]:
+    """Somebody stops reading an endless reply: its slot is free for the next chat."""
+    with bench.engine(slots=1, context=4096) as engine:
+        endless = engine.submit(Request(bench.prompt("Hi"), Sampling(temperature=0, ignore_eos=True)))
+        for _ in endless:
+            break
+        after = collect(engine.submit(Request(bench.prompt(QUESTIONS[0]), GREEDY)))
+        generated = engine.figures().generated_tokens
+    return {"after": after.finish.reason, "generated": generated}
+
+
 def closing(bench: Bench) -> dict[str, Any]:
     with bench.engine(slots=1) as engine:
         endless = Sampling(temperature=0, ignore_eos=True)

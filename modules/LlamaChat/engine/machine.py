@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+_WEIGHTS_PER_THREAD = 25_000_000
+
 
 def usable_cpus() -> set[int]:
     """Numbers of the logical processors that this process may run on."""
@@ -18,6 +20,15 @@ def physical_cores() -> int:
     cpus = usable_cpus()
     siblings = {_siblings(cpu) for cpu in cpus}
     return max(1, len(siblings))
+
+
+def sensible_threads(parameters: int) -> int:
+    """Return how many threads a model of so many weights should compute with: at most the physical cores.
+
+    The threads wait for each other many times per token. For a small model that costs more than the shared work
+    saves, and far more when other programs keep the cores busy.
+    """
+    return max(1, min(physical_cores(), parameters // _WEIGHTS_PER_THREAD))
 
 
 def _siblings(cpu: int) -> str:

@@ -59,13 +59,16 @@ class Generation:
         self._cancel = threading.Event()
 
     def __iter__(self) -> Iterator[Delta | Finish]:
-        while True:
-            event = self._events.get()
-            if isinstance(event, Exception):
-                raise event
-            yield event
-            if isinstance(event, Finish):
-                return
+        try:
+            while True:
+                event = self._events.get()
+                if isinstance(event, Exception):
+                    raise event
+                yield event
+                if isinstance(event, Finish):
+                    return
+        finally:
+            self.cancel()  # whoever stops reading wants no more; after the end it changes nothing
 
     def cancel(self) -> None:
         """Ask the engine to stop at its next step; what was generated so far still arrives."""

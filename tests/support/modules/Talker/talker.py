@@ -32,6 +32,7 @@ class Talker(ModuleRunner):
                 return {"success": True, "reply": data.reply.text, "stop_reason": "cancelled"}
             data.reply.write(f"{name}{number} ")
             data.reply.update(step=number)
+            print(f"dbg: {name}{number}")  # modules print, also after the server that read it has died
             time.sleep(data.get_float("pause", 0.05))
         return {"success": True, "reply": data.reply.text, "stop_reason": "completed"}
 
