@@ -24,8 +24,9 @@ if exist "%here%models\millrace-tiny.gguf" (
     echo LlamaChat: the built-in model is here.
     exit /b 0
 )
+rem No error: another model may be configured, and without any the module says so itself.
 echo LlamaChat: models\millrace-tiny.gguf is missing. Get it with git checkout or from the package. 1>&2
-exit /b 1
+exit /b 0
 
 :model
 set "python=%here%..\..\data\environments\LlamaChat\Scripts\python.exe"

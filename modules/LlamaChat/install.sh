@@ -41,8 +41,8 @@ llamachat_install_by_hand() {
 }
 
 if [ "${BASH_SOURCE[0]}" != "$0" ]; then
-    # The setup script reads this variable; a missing model is reported but does not undo the installation.
-    llamachat_check_model || moduleInstallErrors="The built-in model is missing"
+    # No error for the setup script: another model may be configured, and without any the module says so itself.
+    llamachat_check_model || true
 elif [ "${1:-}" = "--help" ] || [ "${1:-}" = "-h" ]; then
     sed -n '2,8s/^# \{0,1\}//p' "$0"
 elif [ "${1:-}" = "--model" ]; then

@@ -14,6 +14,7 @@ from aiohttp import web
 from ..commands.command import Command, CommandState, Payload, Reason, result_object
 from ..commands.dispatcher import Dispatcher
 from ..commands.errors import UnknownCommandError
+from ..commands.reply_buffer import EventKind
 from ..commands.routing import RouteTable
 from .envelope import error, json_answer, proxy_fields
 from .owner import owner_of
@@ -41,7 +42,7 @@ class CommandPolls:
                 raise UnknownCommandError(command_id)
             if action == CANCEL:
                 return await self._cancel(command, owner_of(request), received)
-            return await self._status(command, received)
+            return await self._status(command, _whole_number(payload, "after"), received)
         except UnknownCommandError as unknown:
             return error(
                 str(unknown),
@@ -64,12 +65,15 @@ class CommandPolls:
         }
         return json_answer({**body, **self._trailer(command, CANCEL, 200), **proxy_fields(received)})
 
-    async def _status(self, command: Command, received: float) -> web.Response:
+    async def _status(self, command: Command, after: int | None, received: float) -> web.Response:
+        """With ``after``, ``reply`` is only the text of later events, and ``lastSeq`` says where to go on."""
         reply = await self._dispatcher.reply(command.command_id)
+        new = None if after is None else await self._new_text(command, after)
         body: dict[str, Any] = {"success": True, "state": command.state.value, **reply.fields}
         if reply.text is not None:
             body["reply"] = reply.text
         body.update(await self._progress(command))
+        body.update(new or {})
         body.update(self._trailer(command, GET_STATUS, 200 if body["success"] else 500))
         return json_answer({**body, **proxy_fields(received)})
 
@@ -81,6 +85,12 @@ class CommandPolls:
             message = f"The command is waiting in its queue, {position} before it"
             return {"commandStatus": "running", "message": message, "queuePosition": position}
         return {"commandStatus": "running", "message": "The long running command is still in progress"}
+
+    async def _new_text(self, command: Command, after: int) -> dict[str, Any]:
+        page = await self._dispatcher.read(command.command_id, after, 0)
+        text = "".join(event.data for event in page.events if event.kind is EventKind.DELTA)
+        last = page.events[-1].seq if page.events else after
+        return {"reply": text, "lastSeq": last, "historyGone": page.gone}
 
     def _trailer(self, command: Command, action: str, code: int) -> dict[str, Any]:
         return {
@@ -111,3 +121,10 @@ def _ended(command: Command) -> dict[str, Any]:
         fields["stop_reason"] = "cancelled"
         fields["error"] = None
     return fields
+
+
+def _whole_number(payload: Payload, name: str) -> int | None:
+    for item in payload.values:
+        if item.key == name and item.value and item.value[0].isascii() and item.value[0].isdigit():
+            return int(item.value[0])
+    return None

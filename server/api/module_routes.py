@@ -13,7 +13,7 @@ from aiohttp import web
 
 from ..commands.command import Command, CommandState
 from ..commands.dispatcher import Dispatcher
-from ..commands.errors import CommandError
+from ..commands.errors import CommandError, QueueFullError
 from ..commands.routing import Route, RouteMatch, RouteTable
 from .command_polls import CANCEL, GET_STATUS, CommandPolls
 from .envelope import error, json_answer, module_answer, proxy_fields
@@ -53,10 +53,21 @@ class ModuleRoutes:
         try:
             command = await self._dispatcher.submit(match.route, owner_of(request), payload)
         except CommandError as refused:
-            return error(str(refused), code=503, moduleId=match.route.module_id, **proxy_fields(received))
+            return self._refusal(request, refused, match.route, received)
         if wants_stream(request):
             return await stream_events(request, self._dispatcher, command.command_id, after=0, owns=True)
         return await self._wait(command, match, received)
+
+    def _refusal(
+        self, request: web.Request, refused: CommandError, route: Route, received: float
+    ) -> web.StreamResponse:
+        """Old clients read the body and expect 200; one that asked for a stream understands HTTP."""
+        full = isinstance(refused, QueueFullError)
+        answer = error(str(refused), code=429 if full else 503, moduleId=route.module_id, **proxy_fields(received))
+        if wants_stream(request):
+            answer.set_status(429 if full else 503)
+            answer.headers["Retry-After"] = str(refused.retry_after if isinstance(refused, QueueFullError) else 10)
+        return answer
 
     def _poll_of(self, path: str) -> tuple[str, str] | None:
         """Return (module id, action) when the path is one of the two system routes of a known module."""

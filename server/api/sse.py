@@ -12,6 +12,8 @@ from ..commands.dispatcher import Dispatcher
 from ..commands.reply_buffer import Event, EventKind
 
 KEEP_ALIVE_SECONDS = 10.0
+QUEUED_SECONDS = 1.0
+"""While a command waits in its queue, its position is sent this often."""
 _HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
     "Cache-Control": "no-cache",
@@ -45,19 +47,23 @@ async def stream_events(
 
 
 async def _send_all(response: web.StreamResponse, dispatcher: Dispatcher, command_id: str, after: int) -> None:
+    position = None
     while True:
-        page = await dispatcher.read(command_id, after, KEEP_ALIVE_SECONDS)
+        wait = KEEP_ALIVE_SECONDS if position is None else QUEUED_SECONDS
+        page = await dispatcher.read(command_id, after, wait)
         if page.gone:
             await response.write(b": earlier events are no longer kept\n\n")
         if page.events:
             command = await dispatcher.record(command_id) if page.ended else None
             await response.write(b"".join(event_bytes(event, command) for event in page.events))
             after = page.events[-1].seq
-        elif not page.ended:
-            position = await dispatcher.position(command_id)
-            await response.write(b": waiting\n\n" if position is None else f": position {position}\n\n".encode())
         if page.ended and (not page.events or page.events[-1].kind in _FINAL):
             return
+        position = await dispatcher.position(command_id)
+        if position is not None:
+            await response.write(b": position %d\n\n" % position)
+        elif not page.events:
+            await response.write(b": waiting\n\n")
 
 
 def event_bytes(event: Event, command: Command | None) -> bytes:

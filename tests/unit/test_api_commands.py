@@ -178,6 +178,8 @@ async def test_a_full_queue_and_a_module_that_does_not_run_are_refused_at_once(a
     for _ in range(3):
         await post(client, "/v1/demo/long")
     assert "is full" in (await post(client, "/v1/demo/long"))["error"]
+    async with client.post("/v1/demo/long", headers=STREAM) as answer:
+        assert (answer.status, answer.headers["Retry-After"].isdigit()) == (429, True)
     server.dispatcher.close_queue("demo_queue", ModuleUnavailableError("Demo", "it keeps crashing"))
     assert "it keeps crashing" in (await post(client, "/v1/demo/quick"))["error"]
     server.dispatcher.open_queue("demo_queue")
@@ -233,6 +235,33 @@ async def test_a_stream_can_be_left_and_rejoined(api: Api) -> None:
         body = await again.json()
     assert [event["seq"] for event in body["events"]] == [5, 6]
     assert body["ended"] is True
+
+
+async def test_a_poll_can_ask_for_the_new_text_only(api: Api) -> None:
+    server, client = api
+    claim, command_id = await start(server, client)
+    await write(server, command_id, "a", "b")
+    first = await post(client, "/v1/Demo/get_command_status", commandId=command_id, after=0)
+    assert (first["reply"], first["historyGone"]) == ("ab", False)
+    await write(server, command_id, "c")
+    await server.finish(claim, reply="abc")
+    second = await post(client, "/v1/Demo/get_command_status", commandId=command_id, after=first["lastSeq"])
+    assert (second["reply"], second["commandStatus"]) == ("c", "completed")
+
+
+async def test_a_waiting_stream_tells_its_position(api: Api) -> None:
+    server, client = api
+    await start(server, client)
+    first = await post(client, "/v1/demo/long")
+    answer = await client.post("/v1/demo/long", headers=STREAM)
+    lines = []
+    while b": position 1\n" not in lines:
+        lines.append(await answer.content.readline())
+    await cancel(client, first["commandId"])
+    while b": position 0\n" not in lines:
+        lines.append(await answer.content.readline())
+    await cancel(client, answer.headers["X-Command-Id"])
+    assert b"event: cancelled" in await answer.read()
 
 
 async def test_any_route_can_be_streamed_directly(api: Api) -> None:
