@@ -43,7 +43,9 @@ class App:
         self.dispatcher = Dispatcher(self.broker, limits)
         self.host = ModuleHost(settings, self.dispatcher, self.workers, self.routes, self.log)
         self.dispatcher.on_overdue = self.host.kill_worker
-        kept = RetentionSettings(result=settings.result_retention, waiting=settings.queue_timeout)
+        kept = RetentionSettings(
+            reply=settings.reply_retention, result=settings.result_retention, waiting=settings.queue_timeout
+        )
         self.retention = Retention(self.broker, kept)
         self.queue_protocol = QueueProtocol(self.dispatcher, self.workers)
         self.web = self._web(BodyReader(spool, settings.max_body_bytes))

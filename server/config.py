@@ -46,7 +46,6 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     result_retention: float = 86400.0
     drain: float = 5.0
     max_body_bytes: int = 128 * 1024 * 1024
-    log_level: str = "information"
 
     @property
     def loopback_only(self) -> bool:

@@ -333,7 +333,7 @@ def load() -> Data:
     held_misc = read_sections(DATA / "heldout_conversations.txt")
     off_held = read_sections(DATA / "off_topic_heldout.txt")
     held_macros = {k[1:]: v for k, v in off_held.items() if k.startswith("=")}
-    off_heldout = list(off_held["sentences"])
+    off_heldout = [*off_held["sentences"], *off_held["fresh"]]
     rng = random.Random(7)
     for pattern in off_held["templates"]:  # three fillings of each held-out template
         off_heldout += sorted({expand(pattern, held_macros, rng) for _ in range(3)})
@@ -480,6 +480,8 @@ class Sampler:
         if len(words) > 3 and rng.random() < 0.06:
             i = rng.randrange(len(words) - 1)
             words[i], words[i + 1] = words[i + 1], words[i]
+        if rng.random() < 0.06:
+            rng.shuffle(words)
         if rng.random() < 0.12:
             long = [i for i, w in enumerate(words) if len(w) > 3 and w.isalpha()]
             if long:

@@ -77,7 +77,11 @@ class Block(nn.Module):
 
 
 class Llama(nn.Module):
-    """`topics`: size of the auxiliary head that names the answer from the last prompt token; not exported."""
+    """`topics`: size of the auxiliary head that names the answer; it is not exported.
+
+    The head reads the last prompt token after the last layer and, the same weights, the bare sum of the question's
+    word embeddings. The second teaches every word what it speaks for, which carries over to phrasings never seen.
+    """
 
     def __init__(self, c: Config, topics: int) -> None:
         super().__init__()
@@ -101,6 +105,12 @@ class Llama(nn.Module):
         for block in self.blocks:
             x = block(x, cos, sin)
         out: Tensor = self.norm(x)
+        return out
+
+    def bag(self, tokens: Tensor, before: Tensor, last: Tensor) -> Tensor:
+        """Sums of embeddings over spans of the flattened batch: after position `before`, up to `last`."""
+        sums = self.embed(tokens).float().cumsum(1).reshape(-1, self.config.dim)
+        out: Tensor = functional.rms_norm(sums[last] - sums[before], (self.config.dim,))
         return out
 
     def logits(self, hidden: Tensor) -> Tensor:

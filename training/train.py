@@ -53,6 +53,9 @@ def train_tokenizer(sampler: Sampler, size: int) -> Tokenizer:
     return tokenizer
 
 
+Example = tuple[list[int], list[int], list[tuple[int, int, int, int]]]
+
+
 class Batches:
     """Random conversations as padded batches of nearly equal lengths."""
 
@@ -64,32 +67,36 @@ class Batches:
         self.ids = {name: i for i, name in enumerate(SPECIAL)}
         self.newline: list[int] = tokenizer.encode("\n").ids
         self.cache = {a: tokenizer.encode(a).ids for a in self.topics}
-        self.ready: list[list[tuple[list[int], list[int], list[tuple[int, int]]]]] = []
+        self.ready: list[list[Example]] = []
 
     def encode(self, text: str) -> list[int]:
         ids: list[int] = self.tokenizer.encode(text).ids
         return ids
 
-    def example(self) -> tuple[list[int], list[int], list[tuple[int, int]]]:
-        """Tokens, their labels (-1: no loss), and (position, topic) for the auxiliary loss."""
+    def example(self) -> Example:
+        """Tokens, their labels (-1: no loss), and (position, topic, start, end) for the auxiliary loss."""
         light = self.rng.random() < self.light
         system, turns = self.sampler.conversation(light)
         tokens: list[int] = [self.ids[BEGIN]] if self.rng.random() < 0.04 else []
         labels = [-1] * len(tokens)
-        marks: list[tuple[int, int]] = []
+        marks: list[tuple[int, int, int, int]] = []
 
-        def prompt(role: str, text: str) -> None:
-            part = [self.ids[role], *self.newline, *self.encode(text), self.ids[END], *self.newline]
-            tokens.extend(part)
-            labels.extend([-1] * len(part))
+        def prompt(role: str, text: str) -> tuple[int, int]:
+            body = self.encode(text)
+            if role == USER and self.rng.random() < 0.5:  # no single word may decide
+                body = [self.ids[PAD] if self.rng.random() < 0.15 else t for t in body]
+            before = len(tokens) + 1
+            tokens.extend([self.ids[role], *self.newline, *body, self.ids[END], *self.newline])
+            labels.extend([-1] * (len(body) + 4))
+            return before, before + len(body)
 
         if system:
             prompt(SYSTEM, system)
         for i, (question, answer) in enumerate(turns):
-            prompt(USER, question)
+            before, last = prompt(USER, question)
             tokens.extend([self.ids[ASSISTANT], *self.newline])
             labels.extend([-1, -1])
-            marks.append((len(tokens) - 1, self.topics[answer]))
+            marks.append((len(tokens) - 1, self.topics[answer], before, last))
             reply = [*self.cache[answer], self.ids[END]]
             if light:
                 reply = reply[:SHORT]
@@ -100,10 +107,11 @@ class Batches:
                 labels.append(-1)
         return tokens, labels, marks
 
-    def next(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def next(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Tokens, labels, and the marks as rows of (position, topic, before, last) in the flattened batch."""
         if not self.ready:
             pool = sorted((self.example() for _ in range(4096)), key=lambda e: len(e[0]))
-            batch: list[tuple[list[int], list[int], list[tuple[int, int]]]] = []
+            batch: list[Example] = []
             for example in pool:
                 if batch and len(example[0]) * (len(batch) + 1) > self.budget:
                     self.ready.append(batch)
@@ -116,14 +124,14 @@ class Batches:
         width = round_up(max(len(e[0]) for e in batch), 8)
         x = torch.full((round_up(len(batch), 8), width), self.ids[PAD])
         y = torch.full(x.shape, -1)
-        rows, topics = [], []
-        for row, (tokens, labels, marks) in enumerate(batch):
+        marks = []
+        for row, (tokens, labels, some) in enumerate(batch):
             x[row, : len(tokens)] = torch.tensor(tokens)
             y[row, : len(labels)] = torch.tensor(labels)
-            rows += [row * width + position for position, _ in marks]
-            topics += [topic for _, topic in marks]
-        filler = round_up(len(rows), 32) - len(rows)
-        return x, y, torch.tensor(rows + [0] * filler), torch.tensor(topics + [IGNORE] * filler)
+            at = row * width
+            marks += [(at + position, topic, at + before, at + last) for position, topic, before, last in some]
+        marks += [(0, IGNORE, 0, 1)] * (round_up(len(marks), 32) - len(marks))
+        return x, y, torch.tensor(marks)
 
 
 def wanted_tokens(y: Tensor) -> tuple[Tensor, Tensor]:
@@ -141,7 +149,7 @@ def wanted_tokens(y: Tensor) -> tuple[Tensor, Tensor]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=ROOT / "modules/LlamaChat/models/millrace-tiny.gguf")
-    parser.add_argument("--steps", type=int, default=1400)
+    parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--minutes", type=float, default=240.0, help="stop the schedule early on a slow machine")
     parser.add_argument("--vocab", type=int, default=4096)
     parser.add_argument("--dim", type=int, default=256)
@@ -197,6 +205,7 @@ def main() -> None:
     names = {i: a for a, i in batches.topics.items()}
     owner = {f.answer: f.id for f in data.facts.values()}
     right = dict.fromkeys(data.facts, 0.5)  # running share of right topics per fact: hard facts are drawn more often
+    first_answers = torch.tensor([names[i] in owner for i in range(len(names))])
     start = time.monotonic()
     steps, step = args.steps, 0
     shown = [0.0, 0.0, 0.0, 0.0]
@@ -209,15 +218,19 @@ def main() -> None:
         for group in groups:
             group["lr"] = args.lr * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)))
         batches.light = 0.85 - 0.55 * progress  # first which answer, later more and more whole conversations
-        x, y, rows, topics = batches.next()
+        x, y, marks = batches.next()
+        rows, topics, before, last = marks.unbind(1)
         where, wanted = wanted_tokens(y)
+        own_words = first_answers[topics.clamp(min=0)]  # "tell me more" says nothing about the topic by itself
         with torch.autocast("cpu", torch.bfloat16, enabled=args.precision == "bf16"):
             hidden = model.hidden(x).reshape(-1, config.dim)
             logits = model.logits(hidden[where])
             guess = model.topic(hidden[rows])
+            guess_bag = model.topic(model.bag(x, before, last))
         loss_text = functional.cross_entropy(logits.float(), wanted)
         loss_topic = functional.cross_entropy(guess.float(), topics, label_smoothing=0.05)
-        loss: Tensor = loss_text + loss_topic
+        loss_bag = functional.cross_entropy(guess_bag.float(), topics.where(own_words, IGNORE), label_smoothing=0.05)
+        loss: Tensor = loss_text + loss_topic + 0.5 * loss_bag
         for optimizer in optimizers:
             optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)

@@ -87,5 +87,8 @@ class Broker(Protocol):
     async def records(self) -> list[Command]:
         """Return every record, oldest first."""
 
+    async def trim(self, command_id: str) -> None:
+        """Drop an ended command's events but the closing one; its record, text and fields stay."""
+
     async def forget(self, command_id: str) -> None:
         """Drop the record of an ended command, its payload and its reply buffer, here and on disk."""

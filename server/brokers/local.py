@@ -290,6 +290,12 @@ class LocalBroker:
         """See the port."""
         return [entry.command for entry in self._entries.values()]
 
+    async def trim(self, command_id: str) -> None:
+        """See the port."""
+        entry = self._entries.get(command_id)
+        if entry is not None and entry.command.ended:
+            entry.buffer.trim()
+
     async def forget(self, command_id: str) -> None:
         """See the port."""
         entry = self._entries.get(command_id)

@@ -39,12 +39,10 @@ class Reason(str, enum.Enum):
     MODULE_LOST = "module_lost"
     MODULE_STOPPED = "module_stopped"
     POISON = "poison"
-    QUEUE_FULL = "queue_full"
     TIMEOUT = "timeout"
     CANCELLED_BY_CLIENT = "cancelled_by_client"
     CLIENT_GONE = "client_gone"
     SERVER_RESTART = "server_restart"
-    REPLY_TOO_LARGE = "reply_too_large"
 
 
 class UploadedFile(msgspec.Struct, frozen=True):

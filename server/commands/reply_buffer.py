@@ -95,6 +95,12 @@ class ReplyBuffer:
             return [], False
         return [self._events[index] for index in range(skip, len(self._events))], False
 
+    def trim(self) -> None:
+        """Drop the events but the last, which says how it ended; text and fields so far stay."""
+        while len(self._events) > 1:
+            self._events.popleft()
+            self._bytes -= self._sizes.popleft()
+
     def reply(self) -> Reply:
         """Return text and fields so far."""
         if len(self._text) > 1:

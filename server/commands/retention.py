@@ -17,10 +17,14 @@ QUICK_SECONDS = 60.0
 
 
 class RetentionSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Seconds. ``result``: how long an ended long command can still be polled; ``waiting``: longest wait in a queue."""
+    """Times in seconds."""
 
+    reply: float
+    """How long the events of an ended long command can be read again."""
     result: float
+    """How long an ended long command can still be polled."""
     waiting: float
+    """The longest wait in a queue."""
 
 
 class Retention:
@@ -47,6 +51,8 @@ class Retention:
         for command in await self._broker.records():
             if self._forgettable(command, now):
                 await self._broker.forget(command.command_id)
+            elif command.ended_at is not None and now - command.ended_at > self._settings.reply:
+                await self._broker.trim(command.command_id)
             elif self._waited_too_long(command, now):
                 await self._expire(command)
 

@@ -25,7 +25,7 @@ from .requirements_file import (
     read_requirements,
     without_package,
 )
-from .uv_tool import index_is_usable, uv_command, uv_environment
+from .uv_tool import Uv, find_uv, index_is_usable
 
 SDK_REQUIREMENTS = ROOT / "sdk" / "requirements.txt"
 _FORMAT = 1
@@ -114,32 +114,33 @@ async def make_environment(plan: EnvironmentPlan, log: InstallLog) -> None:
         log.say(plan.interpreter.note)
     for option in plan.requirements.skipped:
         log.say(f"{plan.source}: the option {option} means nothing here and is left out.")
+    uv = await asyncio.to_thread(find_uv)
     if not plan.shared:
-        await _make(plan, plan.requirements, log)
+        await _make(plan, plan.requirements, uv, log)
         return
     if not await asyncio.to_thread(_base_is_current, plan):
-        await _make(plan, Requirements(), log)
+        await _make(plan, Requirements(), uv, log)
     if plan.requirements.lines:
-        await _install(plan, plan.python, plan.requirements, [], log)
+        await _install(plan, plan.python, plan.requirements, [], uv, log)
     await asyncio.to_thread(_write, _stamp(plan.folder, plan.module_id), plan.fingerprint)
 
 
-async def _make(plan: EnvironmentPlan, requirements: Requirements, log: InstallLog) -> None:
+async def _make(plan: EnvironmentPlan, requirements: Requirements, uv: Uv, log: InstallLog) -> None:
     partial = plan.folder.with_name(f".{plan.folder.name}.partial")
     await asyncio.to_thread(_remove, partial)
     log.say(f"Python {plan.interpreter.label} from {plan.interpreter.path}")
     await log.run(
         Step(
             title=f"Making the Python {plan.interpreter.label} environment",
-            command=[*uv_command(), "venv", "--relocatable", "--python", plan.interpreter.path, str(partial)],
+            command=[*uv.command, "venv", "--relocatable", "--python", plan.interpreter.path, str(partial)],
             cwd=plan.folder.parent,
-            environment=uv_environment(),
+            environment=uv.environment,
             advice="Look into the log for the reason.",
         )
     )
     python = partial / plan.python.relative_to(plan.folder)
     if plan.base_lines or requirements.lines:
-        await _install(plan, python, requirements, plan.base_lines, log)
+        await _install(plan, python, requirements, plan.base_lines, uv, log)
     if plan.shared:
         await asyncio.to_thread(_write, _stamp(partial, ""), plan.base_fingerprint)
     else:
@@ -148,11 +149,11 @@ async def _make(plan: EnvironmentPlan, requirements: Requirements, log: InstallL
 
 
 async def _install(
-    plan: EnvironmentPlan, python: Path, requirements: Requirements, base_lines: list[str], log: InstallLog
+    plan: EnvironmentPlan, python: Path, requirements: Requirements, base_lines: list[str], uv: Uv, log: InstallLog
 ) -> None:
     listed = plan.folder.with_name(f".{plan.folder.name}.{plan.module_id}.requirements.txt")
     await asyncio.to_thread(_write, listed, "\n".join([*base_lines, *requirements.lines]) + "\n")
-    from_cache = [*uv_command(), "pip", "install", "--python", str(python), "-r", str(listed)]
+    from_cache = [*uv.command, "pip", "install", "--python", str(python), "-r", str(listed)]
     packages = [name for line in requirements.lines if (name := package_name(line))]
     named = ", ".join(packages[:4]) + (", …" if len(packages) > 4 else "")
     what = named or (f"the packages in {plan.source}" if requirements.lines else "what the module SDK needs")
@@ -160,7 +161,7 @@ async def _install(
         title=f"Installing {what}",
         command=[*from_cache, "--offline"],
         cwd=plan.folder.parent,
-        environment=uv_environment(),
+        environment=uv.environment,
         advice=_NETWORK_ADVICE,
     )
     if (await log.attempt(step)).code == 0:
@@ -170,16 +171,10 @@ async def _install(
     step = msgspec.structs.replace(step, command=command)
     if requirements.prefer_binary:
         wheels_only = msgspec.structs.replace(step, command=[*command, "--only-binary", ":all:"])
-        if (await log.attempt(wheels_only)).code == 0:
+        if (await log.attempt(wheels_only, announce=False)).code == 0:
             return
         log.say("Not everything is there as a prebuilt package: the rest is built, which can take 5 to 10 minutes.")
-    outcome = await log.attempt(step)
-    if outcome.code != 0 and outcome.network:
-        log.say("The package index cannot be reached; trying with what was downloaded before.")
-        if (await log.attempt(msgspec.structs.replace(step, command=[*command, "--offline"]))).code == 0:
-            return
-    if outcome.code != 0:
-        raise log.failure(step, outcome)
+    await log.run(step, announce=False)
 
 
 async def _index_options(requirements: Requirements, log: InstallLog) -> list[str]:

@@ -25,7 +25,7 @@ from .state import State
 
 __all__ = ["ModuleHost", "install_modules"]
 
-LOOK_MS = 5000
+LOOK_MS = 2000
 """Without any notice from the file system, the folders are still looked at this often."""
 SETTLE_SECONDS = 0.5
 

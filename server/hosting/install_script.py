@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import shutil
@@ -17,7 +18,7 @@ from .install_steps import InstallError, InstallLog, Step
 from .launch_environment import scalar_text
 from .module_settings import ModuleSettings
 from .platform_info import PlatformInfo
-from .uv_tool import clean_environment, uv_command, uv_environment
+from .uv_tool import find_uv
 
 _PRELUDE = Path(__file__).with_name("install_prelude.sh")
 _COLOURS = ("primary", "mute", "info", "success", "warn", "error")
@@ -73,35 +74,38 @@ async def run_script(
     script: InstallScript, settings: ServerSettings, module: ModuleSettings, machine: PlatformInfo, log: InstallLog
 ) -> None:
     """Run a script in the module's folder. Raises ``InstallError``."""
+    await log.run(await asyncio.to_thread(_step, script, settings, module, machine))
+
+
+def _step(script: InstallScript, settings: ServerSettings, module: ModuleSettings, machine: PlatformInfo) -> Step:
     if script.path.suffix == ".bat":
         command = ["cmd", "/c", str(script.path), script.argument]
     elif (bash := shutil.which("bash")) is not None:
         command = [bash, str(_PRELUDE)]
     else:
         raise InstallError(f"{script.path.name} of {module.module_id} needs bash, which is not installed here.")
+    uv = find_uv()
     variables = script_variables(script, settings, module, machine)
-    await log.run(
-        Step(
-            title=f"Running {script.path.name} of {module.module_id}",
-            command=command,
-            cwd=module.path,
-            environment={**uv_environment(), **clean_environment(variables)},
-            advice=_ADVICE,
-        )
+    variables["uvCommand"] = uv.command[0] if len(uv.command) == 1 else "uv"
+    return Step(
+        title=f"Running {script.path.name} of {module.module_id}",
+        command=command,
+        cwd=module.path,
+        environment={**uv.environment, **variables},
+        advice=_ADVICE,
     )
 
 
 def script_variables(
     script: InstallScript, settings: ServerSettings, module: ModuleSettings, machine: PlatformInfo
 ) -> dict[str, str]:
-    """Return the documented variables of an install script, all as text; booleans are ``true`` and ``false``."""
+    """Return the documented variables of an install script as text; booleans are ``true`` and ``false``. Blocks."""
     found = find_accelerators(machine) if module.gpu_options.install_gpu else Accelerators()
     environments = environments_folder(settings)
     version = module.launch_settings.runtime.lower().removeprefix("python")
     variables = {
         "installScriptPath": script.path,
         "installScriptArgument": script.argument,
-        "uvCommand": uv_command()[0],
         "serverPythonCmdPath": sys.executable,
         "os": machine.os,
         "os_name": machine.os_name,

@@ -23,10 +23,7 @@ _LOOK_SECONDS = 0.5
 _BUILDING = re.compile(r"^\s*Building (\S+)")
 _BUILT = re.compile(r"^\s*Built (\S+)")
 _DOWNLOADING = re.compile(r"^\s*Downloading (\S+)(?: \((.+)\))?")
-_NETWORK = re.compile(
-    r"dns error|error sending request|failed to fetch|timed? ?out|connection|unreachable", re.IGNORECASE
-)
-_CAUSE = re.compile(r"^\s*(?:error|caused? by|cause|\u00d7|ERROR)\b", re.IGNORECASE)
+_CAUSE = re.compile(r"^\s*(?:error: |caused? by: |cause: |× |╰─▶ )(.*)", re.IGNORECASE)
 
 
 class InstallError(Exception):
@@ -44,14 +41,10 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """How a step ended; ``cause`` is the line of its output that explains a failure best.
-
-    ``network``: its output speaks of trouble with the network.
-    """
+    """How a step ended; ``cause`` is the line of its output that explains a failure best."""
 
     code: int
     cause: str
-    network: bool = False
 
 
 class InstallLog:
@@ -88,21 +81,23 @@ class InstallLog:
         """Keep a line of our own in the log without reporting it."""
         self._unwritten.append(f"--- {text}")
 
-    async def run(self, step: Step) -> None:
+    async def run(self, step: Step, announce: bool = True) -> None:
         """Run a step to its end. Raises ``InstallError`` when it fails."""
-        outcome = await self.attempt(step)
+        outcome = await self.attempt(step, announce)
         if outcome.code != 0:
-            raise self.failure(step, outcome)
+            cause = f" {outcome.cause}" if outcome.cause else ""
+            how = describe_exit(outcome.code)
+            raise InstallError(f"{step.title} failed ({how}).{cause} The log is {self.path}. {step.advice}")
 
-    def failure(self, step: Step, outcome: Outcome) -> InstallError:
-        """Return the error that explains how a step failed."""
-        cause = f" {outcome.cause}" if outcome.cause else ""
-        how = describe_exit(outcome.code)
-        return InstallError(f"{step.title} failed ({how}).{cause} The log is {self.path}. {step.advice}")
+    async def attempt(self, step: Step, announce: bool = True) -> Outcome:
+        """Run a step to its end and tell how it ended; ``announce``: tell people that it begins.
 
-    async def attempt(self, step: Step) -> Outcome:
-        """Run a step to its end and tell how it ended. Raises ``InstallError`` when it cannot be started."""
-        self.say(f"{step.title} …")
+        Raises ``InstallError`` when it cannot be started.
+        """
+        if announce:
+            self.say(f"{step.title} …")
+        else:
+            self.keep(f"{step.title}, another way")
         activity = _Activity(step.title)
         environment = {**step.environment, LAUNCH_VARIABLE: self._launch_id}
         try:
@@ -124,7 +119,7 @@ class InstallLog:
             process.kill_now()  # at once, for a cancelled installation too
             await process.stop(0.0)
             await self._write()
-        return Outcome(process.exit_code or 0, activity.cause, activity.network)
+        return Outcome(process.exit_code or 0, activity.cause)
 
     def _take(self, activity: _Activity, line: str) -> None:
         self._unwritten.append(line)
@@ -176,16 +171,11 @@ class _Activity:
         return self._told(f"still {self._doing}, {_duration(now - self._started)} so far")
 
     @property
-    def network(self) -> bool:
-        """Whether the output speaks of trouble with the network."""
-        return any(_NETWORK.search(line) for line in self._last)
-
-    @property
     def cause(self) -> str:
-        """The line that explains a failure best: the last that calls itself an error, else the last line."""
+        """What explains a failure best: the first line that calls itself an error with its last cause, else the end."""
+        found = [match[1].strip() for line in self._last if (match := _CAUSE.match(line))]
         lines = [line.strip() for line in self._last if line.strip()]
-        causes = [line for line in lines if _CAUSE.match(line)]
-        chosen = (causes or lines or [""])[-1]
+        chosen = ": ".join(dict.fromkeys([found[0], found[-1]])) if found else (lines or [""])[-1]
         return chosen if not chosen or chosen.endswith(".") else f"{chosen}."
 
     def _told(self, text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import deque
 
@@ -9,6 +10,7 @@ from ..log_book import LogBook
 from .output_lines import LINES_PER_SECOND, RateLimit
 
 KEPT_LINES = 200
+_TELL_SECONDS = 1.0
 _PREFIXES = {
     "crit: ": "critical",
     "critical: ": "critical",
@@ -43,6 +45,7 @@ class ModuleLog:
         self._last: deque[str] = deque(maxlen=KEPT_LINES)
         self._limit = RateLimit(LINES_PER_SECOND, time.monotonic, self._dropped)
         self._last_error = ""
+        self._telling = False
 
     def line(self, line: str, from_stderr: bool) -> None:
         """Take one line of output."""
@@ -54,6 +57,10 @@ class ModuleLog:
             self._last_error = text
         if self._limit.allows():
             self._book.add(text, level, self._name)
+        elif not self._telling:
+            # The next line may be long in coming: what is missing is told soon anyway.
+            self._telling = True
+            asyncio.get_running_loop().call_later(_TELL_SECONDS, self.end_of_output)
 
     def say(self, text: str, level: str = "information") -> None:
         """Log something about the module."""
@@ -64,7 +71,8 @@ class ModuleLog:
         self._last_error = ""
 
     def end_of_output(self) -> None:
-        """Report the lines that were dropped."""
+        """Report the lines that were dropped so far."""
+        self._telling = False
         self._limit.end()
 
     @property

@@ -9,6 +9,8 @@ import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
+import msgspec
+
 _SYSTEM_CERTIFICATES = (
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
@@ -19,10 +21,24 @@ _INDEX_PATIENCE = 4.0
 _NOT_FOR_CHILDREN = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
 
 
-def uv_command() -> list[str]:
-    """Return the command that runs the server environment's own uv."""
+class Uv(msgspec.Struct, frozen=True):
+    """The server environment's own uv: its command, and the environment it runs in."""
+
+    command: list[str]
+    environment: dict[str, str]
+
+
+def find_uv() -> Uv:
+    """Find uv, to be run quietly, never fetching a Python, trusting the system's certificates. Blocks."""
     program = Path(sys.executable).with_name("uv.exe" if os.name == "nt" else "uv")
-    return [str(program)] if program.exists() else [sys.executable, "-m", "uv"]
+    command = [str(program)] if program.exists() else [sys.executable, "-m", "uv"]
+    environment = clean_environment(os.environ)
+    environment.update({"UV_NO_PROGRESS": "1", "UV_PYTHON_DOWNLOADS": "never", "NO_COLOR": "1"})
+    if os.name == "nt" or sys.platform == "darwin" or any(Path(path).exists() for path in _SYSTEM_CERTIFICATES):
+        # A company's own certificate authority is in the system's store and not in uv's. Older uv reads the second.
+        environment.setdefault("UV_SYSTEM_CERTS", "1")
+        environment.setdefault("UV_NATIVE_TLS", "1")
+    return Uv(command, environment)
 
 
 def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
@@ -32,17 +48,6 @@ def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
         for name, value in environment.items()
         if not name.upper().startswith("MILLRACE_") and name not in _NOT_FOR_CHILDREN
     }
-
-
-def uv_environment() -> dict[str, str]:
-    """Return the environment uv runs in: quiet, never fetching a Python, trusting the system's certificates."""
-    environment = clean_environment(os.environ)
-    environment.update({"UV_NO_PROGRESS": "1", "UV_PYTHON_DOWNLOADS": "never", "NO_COLOR": "1"})
-    if os.name == "nt" or sys.platform == "darwin" or any(Path(path).exists() for path in _SYSTEM_CERTIFICATES):
-        # A company's own certificate authority is in the system's store and not in uv's. Older uv reads the second.
-        environment.setdefault("UV_SYSTEM_CERTS", "1")
-        environment.setdefault("UV_NATIVE_TLS", "1")
-    return environment
 
 
 def index_is_usable(url: str) -> bool:

@@ -322,3 +322,17 @@ async def test_uploaded_files_are_removed_at_the_end(broker: Broker, tmp_path: P
     assert spooled.exists()
     await end(broker, made.command_id)
     assert not spooled.exists()
+
+
+async def test_a_trimmed_reply_keeps_its_text_and_says_that_history_is_gone(broker: Broker) -> None:
+    made = await submit(broker, long=True)
+    await claim_id(broker)
+    await broker.append(made.command_id, [NewEvent(EventKind.DELTA, "Hello", 1)])
+    await broker.trim(made.command_id)
+    await end(broker, made.command_id)
+    await broker.trim(made.command_id)
+    page, reply = await broker.read(made.command_id, 0, 0), await broker.reply(made.command_id)
+    assert page is not None
+    assert reply is not None
+    assert (page.gone, page.ended, [event.kind for event in page.events]) == (True, True, [EventKind.RESULT])
+    assert reply.text == "Hello"

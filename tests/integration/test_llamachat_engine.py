@@ -17,18 +17,21 @@ async def observe(name: str) -> Any:
 async def test_many_chats_at_once_get_the_reply_each_gets_alone() -> None:
     seen = await observe("many_chats_at_once")
     assert all(seen["alone"])
+    assert len(seen["alone"]) >= seen["asked"] / 2
     assert seen["together"] == seen["alone"]
     assert seen["again"] == seen["alone"], "a remembered beginning changes no reply"
 
 
 async def test_greedy_replies_are_those_of_llama_cpp_itself() -> None:
     seen = await observe("same_as_llama_cpp")
+    assert len(seen["got"]) >= seen["asked"] / 2
     assert seen["got"] == seen["expected"]
 
 
 async def test_nobody_ever_gets_text_of_another_chat() -> None:
     seen = await observe("canaries")
     assert seen["wrong"] == []
+    assert seen["compared"] >= 0.5
     assert seen["cancelled"] > 0
     assert seen["evictions"] > 0
     assert seen["cached"] > 0
@@ -114,7 +117,7 @@ async def test_limits_of_a_reply() -> None:
 async def test_the_second_turn_works_only_on_what_is_new() -> None:
     seen = await observe("second_turn")
     assert seen["cached"] >= seen["said"] - 1
-    assert seen["prompt"] - seen["cached"] < 30
+    assert seen["prompt"] - seen["cached"] < 40
     assert seen["text"] == seen["expected"]
     assert seen["stranger_cached"] >= seen["system_tokens"], "a common system prompt is shared"
 

@@ -62,9 +62,11 @@ def refusals() -> dict[str, Any]:
         "surrogates": {"prompt": "\ud800 \x00", "max_tokens": "1"},
     }
     answers = {name: call(adapter, request(**fields)) for name, fields in wrong.items()}
-    good = call(adapter, request(prompt="What is a module?", stop=["modulesettings", "nothing"], temperature="0"))
+    whole = call(adapter, request(prompt="What is a module?", temperature="0"))[1]["reply"]
+    stop = whole[10:18]
+    good = call(adapter, request(prompt="What is a module?", stop=["not in it", stop], temperature="0"))
     adapter.cleanup()
-    return {**answers, "good": good}
+    return {**answers, "good": good, "whole": whole, "stop": stop}
 
 
 def no_model() -> dict[str, Any]:

@@ -68,7 +68,7 @@ def test_levels(line: str, stderr: bool, expected: tuple[str, str]) -> None:
     assert split_level(line, stderr) == expected
 
 
-def test_the_log_of_a_module() -> None:
+async def test_the_log_of_a_module() -> None:
     book = LogBook()
     log = ModuleLog(book, "Mine")
     for number in range(250):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -14,8 +13,10 @@ from .errors import EngineStoppedError, LlamaChatError, RequestRefusedError
 from .figures import Figures, Meter
 from .model import Model
 from .request import Finish, Generation, Request
+from .roster import Roster
 from .sampler import Sampler
 from .scheduler import Chunk, PromptBudget, plan
+from .sequences import Sequence as HeldSequence
 from .sequences import SequencePool
 from .slot import Slot
 
@@ -60,11 +61,7 @@ class Engine:
         self._budget = PromptBudget(most=settings.batch)
         self._meter = Meter()
         self._on_crash = on_crash
-        self._capacity = settings.cells
-        self._running: list[Slot] = []
-        self._waiting: deque[Slot] = deque()
-        self._changed = threading.Condition()
-        self._stop_reason: str | None = None
+        self._roster = Roster(settings.slots, settings.cells)
         self._thread = threading.Thread(target=self._run, name="llama-engine", daemon=True)
         self._thread.start()
 
@@ -78,12 +75,7 @@ class Engine:
         self.check(request)
         room = self.settings.context - len(request.prompt)
         generation = Generation(request)
-        slot = Slot(generation, min(request.max_tokens or room, room))
-        with self._changed:
-            if self._stop_reason is not None:
-                raise EngineStoppedError(self._stop_reason)
-            self._waiting.append(slot)
-            self._changed.notify()
+        self._roster.add(Slot(generation, min(request.max_tokens or room, room)))
         return generation
 
     def check(self, request: Request) -> None:
@@ -100,18 +92,15 @@ class Engine:
     def figures(self) -> Figures:
         """Return what the engine does right now."""
         return self._meter.figures(
-            running=len(self._running),
-            waiting=len(self._waiting),
+            running=len(self._roster.running),
+            waiting=self._roster.waiting_count,
             cells_used=min(self._pool.tokens_held, self.settings.cells),
             cells=self.settings.cells,
         )
 
     def close(self, reason: str = "The chat engine was stopped.") -> None:
         """End all chats with this reason, stop the thread and free the context."""
-        with self._changed:
-            if self._stop_reason is None:
-                self._stop_reason = reason
-            self._changed.notify()
+        self._roster.stop(reason)
         self._thread.join()
 
     # Everything below runs on the engine's thread.
@@ -119,61 +108,33 @@ class Engine:
     def _run(self) -> None:
         crash: str | None = None
         try:
-            while self._wait_for_work():
+            while self._roster.wait_for_work(self._meter.idle):
                 self._step()
         except Exception as problem:
             _log.exception("The chat engine has crashed")
             crash = f"The chat engine has crashed: {problem}"
-        self._end_all(crash)
+            self._roster.stop(crash)
+        for slot in self._roster.everyone():
+            self._end(slot, EngineStoppedError(crash or self._roster.stop_reason or ""))
+        self._context.close()
         if crash is not None:
             self._on_crash(crash)
 
-    def _wait_for_work(self) -> bool:
-        with self._changed:
-            while not (self._running or self._waiting or self._stop_reason):
-                self._meter.idle()
-                self._changed.wait()
-            return self._stop_reason is None
-
-    def _end_all(self, crash: str | None) -> None:
-        with self._changed:
-            self._stop_reason = self._stop_reason or crash
-            ended = [*self._running, *self._waiting]
-            self._waiting.clear()
-        for slot in ended:
-            self._end(slot, EngineStoppedError(crash or self._stop_reason or "The chat engine was stopped."))
-        self._context.close()
-
     def _step(self) -> None:
         """Drop who was cancelled, admit who fits, decode one batch, sample for each chat that is ready."""
-        self._drop_cancelled()
-        self._admit()
-        if not self._running:
+        for slot in filter(_is_cancelled, self._roster.everyone()):
+            self._end(slot, slot.finish("cancelled"))
+        while (admitted := self._roster.admit_next()) is not None:
+            self._start(admitted)
+        running = list(self._roster.running)
+        generates = any(slot.pending == 1 for slot in running)
+        chunks = plan(running, self.settings.batch, self._budget.allowed(others_generate=generates))
+        if not chunks:
             return
-        generates = any(slot.pending == 1 for slot in self._running)
-        chunks = plan(self._running, self.settings.batch, self._budget.allowed(others_generate=generates))
         started = time.monotonic()
-        self._decode(chunks, list(self._running))
+        self._decode(chunks, running)
         prompt_tokens = sum(len(chunk.tokens) for chunk in chunks if len(chunk.tokens) > 1)
         self._budget.learn(prompt_tokens, time.monotonic() - started)
-
-    def _drop_cancelled(self) -> None:
-        with self._changed:
-            slots = [*self._running, *self._waiting]
-        for slot in filter(_is_cancelled, slots):
-            self._end(slot, slot.finish("cancelled"))
-
-    def _admit(self) -> None:
-        """Give waiting chats a place, in order, while the context can hold all that they may come to need."""
-        while len(self._running) < self.settings.slots and self._waiting:
-            slot = self._waiting[0]
-            reserved = sum(running.reserved for running in self._running)
-            if self._running and reserved + slot.reserved > self._capacity:
-                return
-            with self._changed:
-                self._waiting.popleft()
-                self._running.append(slot)
-            self._start(slot)
 
     def _start(self, slot: Slot) -> None:
         try:
@@ -197,7 +158,8 @@ class Engine:
         else:
             # One of them is at fault: alone, the others succeed and the culprit shows itself.
             for chunk in chunks:
-                self._decode([chunk], slots)
+                if slots[chunk.slot].sequence is not None:
+                    self._decode([chunk], slots)
 
     def _use_outputs(self, chunks: Sequence[Chunk], slots: Sequence[Slot]) -> None:
         output = -1
@@ -222,25 +184,21 @@ class Engine:
         if self._pool.evict_oldest():
             self._meter.eviction()
             return
-        slot = self._running[-1]
-        if len(self._running) == 1:
+        slot = self._roster.running[-1]
+        if len(self._roster.running) == 1:
             self._end(slot, EngineStoppedError("The context has no space left for this chat."))
             return
-        sequence = slot.sequence
-        self._leave_context(slot)
+        sequence = self._leave_context(slot)
         if sequence is not None:
             self._pool.forget(sequence)
-        # What was promised did not fit, so promise less from now on; else it would come straight back.
-        self._capacity = min(self._capacity, sum(running.reserved for running in self._running))
-        with self._changed:
-            self._waiting.appendleft(slot)
+        self._roster.put_back(slot)
 
-    def _leave_context(self, slot: Slot) -> None:
-        with self._changed:
-            self._running.remove(slot)
-        if slot.sequence is not None:
-            self._pool.release(slot.sequence)
-            slot.sequence = None
+    def _leave_context(self, slot: Slot) -> HeldSequence | None:
+        """Take the chat's sequence away, if it has one, and return it."""
+        sequence, slot.sequence = slot.sequence, None
+        if sequence is not None:
+            self._pool.release(sequence)
+        return sequence
 
     def _read_back(self, slots: Sequence[Slot]) -> None:
         """Some of the batch was processed: ask the context how far each chat is."""
@@ -251,11 +209,8 @@ class Engine:
                 self._pool.correct(slot.sequence, slot.tokens[:held], keep=min(held, len(slot.tokens) - 1))
 
     def _end(self, slot: Slot, how: Finish | LlamaChatError) -> None:
-        if slot in self._running:
-            self._leave_context(slot)
-        elif slot in self._waiting:
-            with self._changed:
-                self._waiting.remove(slot)
+        self._leave_context(slot)
+        self._roster.remove(slot)
         if slot.sampler is not None:
             slot.sampler.close()
         slot.generation.put(how)

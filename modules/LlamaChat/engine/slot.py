@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from .request import Delta, Finish, Generation, StopReason
-from .sampler import Sampler
 from .sequences import Sequence as HeldSequence
 from .text_tail import TextTail
+
+if TYPE_CHECKING:
+    from .sampler import Sampler
 
 
 class Slot:

@@ -1,0 +1,1 @@
+"""What Millrace is measured against."""

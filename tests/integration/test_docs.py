@@ -1,0 +1,76 @@
+"""What the documents tell a newcomer to write works as written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from server.commands.command import CommandState, Reason
+from server.config import ServerSettings
+from server.hosting.state import State
+from tests.support.server_process import ROOT, ServerProcess
+
+pytestmark = pytest.mark.timeout(300)
+
+
+def blocks(path: Path, language: str) -> list[str]:
+    """The fenced code blocks of one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", path.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(params=["README.md", "docs/writing-a-module.md"])
+def documented(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ServerProcess]:
+    """A server whose only module is the one that the document shows."""
+    document = ROOT / str(request.param)
+    settings = next(block for block in blocks(document, "json") if '"Modules"' in block)
+    adapter = next(block for block in blocks(document, "python") if "ModuleRunner" in block)
+    found = re.search(r'"FilePath": "([\w.]+)"', settings)
+    assert found is not None
+    folder = tmp_path / "modules" / "Shout"
+    folder.mkdir(parents=True)
+    (folder / "modulesettings.json").write_text(settings)
+    (folder / found.group(1)).write_text(adapter)
+    pages = blocks(document, "html")
+    if pages:
+        (folder / "explore.html").write_text(pages[0])
+    with ServerProcess(tmp_path, tmp_path / "modules") as server:
+        server.wait_ready("Shout", 200)
+        yield server
+
+
+def test_the_documented_module_works(documented: ServerProcess) -> None:
+    routes = {
+        entry["route"]
+        for module in documented.get("/v1/module/list/running")["modules"]
+        for entry in module["routeMaps"]
+    }
+    assert documented.post("/v1/text/shout")["success"] is False
+    if "text/recite" in routes:
+        assert documented.post("/v1/text/shout", text="hello")["reply"] == "HELLO"
+        started = documented.post("/v1/text/recite", text="one two")
+        expected = "one two "
+    else:
+        started = documented.post("/v1/text/shout", text="one two")
+        expected = "ONE TWO "
+    assert started["commandStatus"] == "running"
+    body = documented.wait_ended("Shout", started["commandId"])
+    assert (body["reply"], body["stop_reason"], body["success"]) == (expected, "completed", True)
+
+
+def test_every_word_of_the_machine_is_in_the_documents() -> None:
+    api, architecture = ((ROOT / "docs" / name).read_text("utf-8") for name in ("http-api.md", "architecture.md"))
+    for state in CommandState:
+        assert f"`{state.value}`" in api, state
+    for reason in Reason:
+        assert f"`{reason.value}`" in architecture, reason
+    for word in State:
+        assert word.value in architecture, word
+
+
+def test_every_setting_of_the_server_is_in_the_documents() -> None:
+    operating = (ROOT / "docs" / "operating.md").read_text("utf-8")
+    for name in ServerSettings.__struct_fields__:
+        assert f"`{name}`" in operating, f"docs/operating.md does not explain the setting {name}"
