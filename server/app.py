@@ -80,6 +80,7 @@ class App:
                 await web.SockSite(self._runner, bound).start()
             await self.host.set_port(port)
             await self.host.start()
+            await self.dispatcher.fail_unserved(route.queue for route in self.routes.all())
         except BaseException:
             for bound in sockets:
                 bound.close()

@@ -337,7 +337,7 @@ def load() -> Data:
     rng = random.Random(7)
     for pattern in off_held["templates"]:  # three fillings of each held-out template
         off_heldout += sorted({expand(pattern, held_macros, rng) for _ in range(3)})
-    macros = {k[1:]: v for k, v in off.items() if k.startswith("=")}
+    macros = {k[1:]: [w for line in v for w in line.split(", ")] for k, v in off.items() if k.startswith("=")}
     macros["nonsense"] = invented_words(3000)
     synonyms: dict[str, list[str]] = {}
     for line in misc["synonyms"]:
@@ -439,6 +439,14 @@ NEAR_MISS = [
 ]
 
 
+# The words that make such a question one about Millrace; without them it is about something else.
+KEYWORDS = re.compile(
+    r"\b(module|command|server|millrace|model|queue|route|endpoint|reply|chat|log|adapter|prompt|node|cluster|broker|channel"
+    r"|port|flag|environment variable|test|modulesettings\.json|routemaps|url|api key|docs|documentation|licence|license"
+    r"|commandid|token|changelog|pull request|settings file|data directory|explorer|request)(s?)\b"
+)
+
+
 class Sampler:
     """Makes random training questions and conversations."""
 
@@ -518,17 +526,22 @@ class Sampler:
                 return rough
 
     def near_miss(self) -> str:
-        """A question about Millrace, asked about another program."""
+        """A question about Millrace, asked about another program or about something else altogether."""
         rng = self.rng
         fact = self.data.facts[rng.choice(NEAR_MISS)]
         text = expand(rng.choice(fact.patterns), self.data.macros, rng)
+        if rng.random() < 0.5:
+            other = expand(rng.choice(("{word}", "{word}", "{noun}", "{nonsense}", "{thing}")), self.data.macros, rng)
+            swapped, count = KEYWORDS.subn(lambda match: other + match.group(2), text)
+            if count:
+                return swapped
         other = expand(rng.choice(("{software}", "{software}", "{nonsense}", "{otherlang}")), self.data.macros, rng)
         swapped, count = re.subn(r"\b(millrace|the server|llamachat|modulesettings\.json)\b", other, text)
         return swapped if count else f"{text} {rng.choice(('in', 'in', 'of', 'for', 'with', 'on'))} {other}"
 
     def off_question(self) -> str:
         while True:
-            if self.rng.random() < 0.15:
+            if self.rng.random() < 0.2:
                 text = self.near_miss()
             else:
                 text = expand(self.rng.choice(self.rng.choice(self.data.off_patterns)), self.data.macros, self.rng)

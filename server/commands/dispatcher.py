@@ -231,6 +231,13 @@ class Dispatcher:
         """Accept commands on a queue again."""
         self._closed.pop(queue.lower(), None)
 
+    async def fail_unserved(self, queues: Iterable[str]) -> None:
+        """After a start: end commands that wait in queues which no module has any more."""
+        served = {queue.lower() for queue in queues}
+        unserved = {command.queue for command in await self._broker.records() if command.queue.lower() not in served}
+        for queue in unserved:
+            await self.fail_waiting(queue, Reason.MODULE_STOPPED, "The module of this command is not there any more.")
+
     async def fail_waiting(self, queue: str, reason: Reason, error: str) -> None:
         """End every command that waits in a queue which nothing will serve any more."""
         for command in await self._broker.records():

@@ -172,10 +172,10 @@ class _Activity:
 
     @property
     def cause(self) -> str:
-        """What explains a failure best: the first line that calls itself an error with its last cause, else the end."""
+        """What explains a failure best: the line that calls itself an error with its causes, else the last line."""
         found = [match[1].strip() for line in self._last if (match := _CAUSE.match(line))]
         lines = [line.strip() for line in self._last if line.strip()]
-        chosen = ": ".join(dict.fromkeys([found[0], found[-1]])) if found else (lines or [""])[-1]
+        chosen = ": ".join(dict.fromkeys([*found[:2], found[-1]])) if found else (lines or [""])[-1]
         return chosen if not chosen or chosen.endswith(".") else f"{chosen}."
 
     def _told(self, text: str) -> str:

@@ -128,7 +128,10 @@ async def test_a_half_made_environment_is_made_anew(workshop: Workshop) -> None:
     assert (await workshop.installer.plan(module)).current
 
 
-async def test_a_package_index_that_cannot_be_reached_is_left_out(workshop: Workshop) -> None:
+async def test_a_package_index_that_cannot_be_reached_is_left_out(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
     lines = "--index-url http://127.0.0.1:9/main\n--extra-index-url http://127.0.0.1:9/more\ntiny-thing\n"
     with pytest.raises(InstallError, match=r"127\.0\.0\.1:9/main.*refused"):
         await workshop.install(await workshop.module(requirements=lines))

@@ -241,3 +241,22 @@ def test_a_module_whose_settings_changed_while_the_server_was_dead_is_started_an
         assert server.wait_ended("Talker", command_id)["success"] is False
         server.wait_ready("Talker")
         assert talker_pid(server) != pid
+
+
+def test_a_command_whose_module_was_removed_while_the_server_was_away_ends(tmp_path: Path) -> None:
+    modules = tmp_path / "modules"
+    shutil.copytree(MODULES, modules)
+    with ServerProcess(tmp_path, modules) as server:
+        server.wait_ready("Talker")
+        running = [count(server, to=10_000) for _ in range(4)]
+        waiting = count(server, to=3)
+        assert server.poll("Talker", waiting)["state"] == "queued"
+        server.kill()
+        shutil.rmtree(modules / "Talker")
+        server.start()
+
+        def all_ended() -> bool:
+            return all(server.get(f"/v1/commands/{command_id}")["ended_at"] for command_id in (*running, waiting))
+
+        wait_until("all of them end", all_ended)
+        assert server.get(f"/v1/commands/{waiting}")["reason"] == "module_stopped"
