@@ -11,7 +11,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from .processes import Program, folder_of, wait_until
+from .processes import BenchmarkError, Program, folder_of, wait_until
 
 READY_SECONDS = 300.0
 PING = "/v1/server/status/ping"
@@ -64,4 +64,7 @@ class Millrace(Program):
 
     def _is_ready(self, module_id: str) -> bool:
         statuses = self.get("/v1/module/list/status").get("statuses") or []
-        return any(entry["moduleId"] == module_id and entry["state"] in ("Ready", "Busy") for entry in statuses)
+        entry: dict[str, Any] = next((entry for entry in statuses if entry["moduleId"] == module_id), {})
+        if entry.get("state") == "Failed":
+            raise BenchmarkError(f"{module_id} has failed: {entry.get('stateReason')}")
+        return entry.get("state") in ("Ready", "Busy")

@@ -12,7 +12,7 @@ from .progress import Progress, Step
 
 EXTRAS = ("test",)
 """What the server's environment needs for the tests, as pyproject.toml names it."""
-TYPED = ("server", "sdk", "installer", "modules", "tests")
+TYPED = ("server", "sdk", "installer", "modules", "tests", "training", "benchmarks")
 """Folders that mypy checks."""
 
 
@@ -32,13 +32,13 @@ def run(layout: Layout, progress: Progress, pytest_args: Sequence[str]) -> int:
 def _steps(layout: Layout, browser: Path, pytest_args: Sequence[str]) -> list[Step]:
     typed = [folder for folder in TYPED if (layout.root / folder).is_dir()]
 
-    def step(title: str, name: str, normal: str, *arguments: str) -> Step:
+    def step(title: str, name: str, normal: str, *arguments: str, quiet_for: float | None = None) -> Step:
         command: list[str | Path] = [layout.python, "-m", name, *arguments]
         env = {chromium.VARIABLE: str(browser)}
-        return Step(title, name, command, layout.root, normal=normal, show=True, env=env)
+        return Step(title, name, command, layout.root, normal=normal, show=True, quiet_for=quiet_for, env=env)
 
     return [
         step("Checking the code's style (ruff)", "ruff", "a second", "check"),
         step("Checking the types (mypy)", "mypy", "a second to a minute", *typed),
-        step("Running the tests (pytest)", "pytest", "up to 20 minutes", *pytest_args),
+        step("Running the tests (pytest)", "pytest", "up to 20 minutes", *pytest_args, quiet_for=60),
     ]

@@ -41,11 +41,12 @@ class Reply:
     def write(self, text: str) -> None:
         """Append text to the reply. Raises TypeError when ``text`` is not a string.
 
-        Blocks only while more than 8 MiB of this reply wait for the server.
+        The first write, even of an empty text, lets polls show a ``reply``. Blocks only while more than 8 MiB of this
+        reply wait for the server.
         """
         if not isinstance(text, str):
             raise TypeError(f"reply.write() needs a string, not {type(text).__name__}")
-        if not text:
+        if not text and self._parts:
             return
         text = encodable(text)  # a tokenizer's mistake must not end the reply
         if self._sink is not None:

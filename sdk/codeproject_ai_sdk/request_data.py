@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 from . import images
 from .common import JSON
@@ -92,11 +92,23 @@ class RequestData:
                 return value[0] if value else defaultValue
         return defaultValue
 
+    @overload
+    def get_int(self, key: str) -> int | None: ...
+    @overload
+    def get_int(self, key: str, defaultValue: int) -> int: ...
+    @overload
+    def get_int(self, key: str, defaultValue: None) -> int | None: ...
     def get_int(self, key: str, defaultValue: int | None = None) -> int | None:
         """Return the value as an integer; the default when it is absent or no whole number."""
         number = _number(self.get_value(key))
         return defaultValue if number is None or number != int(number) else int(number)
 
+    @overload
+    def get_float(self, key: str) -> float | None: ...
+    @overload
+    def get_float(self, key: str, defaultValue: float) -> float: ...
+    @overload
+    def get_float(self, key: str, defaultValue: None) -> float | None: ...
     def get_float(self, key: str, defaultValue: float | None = None) -> float | None:
         """Return the value as a number (``0.5``, also ``0,5``); the default when it is absent or none."""
         number = _number(self.get_value(key))

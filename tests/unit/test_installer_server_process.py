@@ -67,7 +67,7 @@ def test_each_wish_to_stop_is_forwarded_once(tmp_path: Path, start: Start) -> No
         eventually(lambda: signals(tmp_path) == [signal.SIGINT])
         assert server.wait(0.5) is None
         assert signals(tmp_path) == [signal.SIGINT]
-        os.kill(os.getpid(), signal.SIGHUP)
+        os.kill(os.getpid(), signal.SIGTERM)
         assert server.finish(20) == 0
     assert signals(tmp_path) == [signal.SIGINT, signal.SIGTERM]
     assert stop.count == 2
@@ -86,6 +86,29 @@ def test_a_wish_from_before_the_start_is_kept(tmp_path: Path, start: Start) -> N
         eventually(lambda: stop.made)
         server = start("1")
         stop.forward_to(server)
+        assert server.finish(20) == 0
+    assert signals(tmp_path) == [signal.SIGTERM]
+
+
+@pytest.fixture
+def hang_up() -> Iterator[None]:
+    """Puts back what the tests do with SIGHUP."""
+    before = signal.getsignal(signal.SIGHUP)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("hang_up")
+def test_a_closed_terminal_stops_the_server_unless_nohup_was_asked_for(tmp_path: Path, start: Start) -> None:
+    server, stop = start("1"), StopRequests()
+    stop.forward_to(server)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with stop.listening():
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert server.wait(0.3) is None
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    with stop.listening():
+        os.kill(os.getpid(), signal.SIGHUP)
         assert server.finish(20) == 0
     assert signals(tmp_path) == [signal.SIGTERM]
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 
-from codeproject_ai_sdk import JSON, ModuleRunner, ProcessOutcome, RequestData
+from codeproject_ai_sdk import JSON, ModuleRunner, RequestData
 
 
 class Bench(ModuleRunner):
@@ -15,7 +16,7 @@ class Bench(ModuleRunner):
         """Prepare the starting signal."""
         self._go = threading.Event()
 
-    def process(self, data: RequestData) -> ProcessOutcome:
+    def process(self, data: RequestData) -> JSON | Callable[[RequestData], JSON]:
         """Do what the route says."""
         match data.command:
             case "tokens":
