@@ -27,8 +27,7 @@ def main() -> int:
     if options.install_modules is not None:
         from .hosting.host import install_modules
 
-        done = asyncio.run(install_modules(settings, options.install_modules, lambda line: print(line, flush=True)))
-        return 0 if done else 1
+        return _install(install_modules(settings, options.install_modules, lambda line: print(line, flush=True)))
     configure_logging(settings.data_dir / "logs")
     try:
         _run(_serve(settings))
@@ -36,6 +35,16 @@ def main() -> int:
         print(f"error: {_listen_error(settings, error)}", file=sys.stderr)
         return 1
     return 0
+
+
+def _install(work: Coroutine[Any, Any, bool]) -> int:
+    """SIGTERM ends it as Ctrl-C does: what it has started is stopped with it."""
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        return 0 if asyncio.run(work) else 1
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        return 130
 
 
 def _run(work: Coroutine[Any, Any, None]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from codeproject_ai_sdk.protocol import Cancel, Ready, Result
+from codeproject_ai_sdk.protocol import Cancel, Ready, Result, Started
 
 from tests.support.sdk_server import served_module
 
@@ -46,6 +46,7 @@ async def test_a_forced_cancel_ends_the_command_at_once_and_frees_its_place() ->
 async def test_one_at_a_time() -> None:
     async with served_module("old_style") as (server, _):
         await server.command("id-1", "go", count="10")
+        await server.until(lambda: Started("id-1", "CPU") in server.messages)
         await server.command("id-2", "go", count="1")
         await server.answer("id-2")
         results = [message.command_id for message in server.messages if isinstance(message, Result)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,7 +27,9 @@ DESKTOP = (1280, 860)
 
 
 def chromium_path() -> str:
-    """Where the system's Chromium is. Raises RuntimeError when there is none."""
+    """The Chromium that the installer chose, else the system's. Raises RuntimeError when there is none."""
+    if chosen := os.environ.get("MILLRACE_CHROMIUM"):
+        return chosen
     for name in ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome"):
         found = shutil.which(name)
         if found:

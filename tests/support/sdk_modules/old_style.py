@@ -14,15 +14,18 @@ class OldStyle(ModuleRunner):
         self.step = 0
         self.stop = False
         self.polite = False
+        self.run = 0
 
     def process(self, data: RequestData) -> Any:
-        self.reply_text, self.step, self.stop = "", 0, False
-        self.polite = data.get_bool("polite", False) or False
         return self.long_process
 
     def long_process(self, data: RequestData) -> JSON:
-        count = data.get_int("count", 5) or 0
-        while self.step < count and not self.stop:
+        self.run += 1
+        run, count = self.run, data.get_int("count", 5)
+        self.reply_text, self.step, self.stop = "", 0, False
+        self.polite = data.get_bool("polite", False) or False
+        # A thread that was given up must not write into the reply of the command after it.
+        while self.step < count and not self.stop and run == self.run:
             self.step += 1
             self.reply_text += f"w{self.step} "
             time.sleep(0.05)

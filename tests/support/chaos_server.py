@@ -1,0 +1,78 @@
+"""A real server whose processes are killed: it, its module, or both, at any moment."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import threading
+import time
+from pathlib import Path
+
+import psutil
+
+from .server_process import ROOT, ServerProcess
+
+TALKER = ROOT / "tests" / "support" / "modules" / "Talker"
+
+
+class ChaosServer:
+    """A server with the talker as its only module. Every method blocks. Use as a context manager."""
+
+    def __init__(self, folder: Path, **environment: str) -> None:
+        modules = folder / "modules"
+        shutil.copytree(TALKER, modules / "Talker")
+        self._start_file = str(modules / "Talker" / "talker.py")
+        self.server = ServerProcess(folder, modules, **environment)
+        self.starts = 0
+
+    def __enter__(self) -> ChaosServer:
+        self.start()
+        self.server.wait_ready("Talker")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.server.stop()
+
+    def start(self) -> None:
+        """Start the server, at the port it had."""
+        self.starts += 1
+        self.server.start()
+
+    def kill_server(self) -> None:
+        """SIGKILL the server process alone."""
+        self.server.kill()
+
+    def kill_module(self) -> int:
+        """SIGKILL every process of the module, and return how many there were."""
+        killed = 0
+        for pid in self.module_pids():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+                killed += 1
+        return killed
+
+    def kill_while_starting(self, seconds: float) -> None:
+        """Start the server and kill it again after that long, wherever it is then."""
+        started = threading.Thread(target=self._start_in_vain, daemon=True)
+        before = self.server.process
+        started.start()
+        while self.server.process is before:
+            time.sleep(0.001)
+        time.sleep(seconds)
+        self.server.kill()
+        started.join(30)
+
+    def module_pids(self) -> list[int]:
+        """Return the processes of the module that are alive."""
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if process.status() != psutil.STATUS_ZOMBIE and self._start_file in process.cmdline():
+                    found.append(process.pid)
+        return found
+
+    def _start_in_vain(self) -> None:
+        with contextlib.suppress(AssertionError):  # it is killed before it listens
+            self.start()
