@@ -12,7 +12,7 @@ from .owner import owner_middleware
 
 
 def new_application(settings: ServerSettings, log: LogBook, module_routes: Handler) -> web.Application:
-    """Return an application without routes; ``module_routes`` answers the POSTs under ``/v1/`` they leave."""
+    """Return an application without routes; ``module_routes`` answers what they leave under ``/v1/``."""
     middlewares = [error_middleware(log), owner_middleware(settings), _lenient_paths(module_routes)]
     return web.Application(middlewares=middlewares, client_max_size=settings.max_body_bytes)
 
@@ -32,7 +32,7 @@ def _lenient_paths(module_routes: Handler) -> Middleware:
                 twin._match_info = found  # aiohttp's own dispatch sets it the same way
                 found.add_app(request.app)
                 return await found.handler(twin)
-        if request.method == "POST" and plain.startswith("/v1/"):
+        if request.method in ("GET", "POST") and plain.startswith("/v1/"):
             return await module_routes(request)
         return await handler(request)
 

@@ -12,7 +12,7 @@ from aiohttp import WSMsgType, web
 from codeproject_ai_sdk import protocol
 
 from ..brokers.base import Claim
-from ..commands.command import Payload
+from ..commands.command import Command
 from ..commands.control import CANCEL, QUIT
 from ..commands.dispatcher import Dispatcher
 from ..commands.reply_buffer import EventKind, NewEvent
@@ -24,6 +24,8 @@ CLAIM_SECONDS = 60.0
 ACK_SECONDS = 0.05
 PING_SECONDS = 10.0
 MAX_FRAME = 64 * 1024 * 1024
+MAX_CLAIMS = 64
+"""Commands sent together at most."""
 
 
 class Channel:
@@ -141,15 +143,17 @@ class ChannelConnection:
         async for frame in self._socket:
             if frame.type is not WSMsgType.TEXT:
                 continue
-            try:
-                message = protocol.decode_to_server(frame.data)
-            except msgspec.DecodeError as error:
-                self._log.add(f"A message on the channel could not be read: {error}", "error", self._worker.module_id)
-                continue
-            await self._take(message)
+            await self._workers.note_contact(self._worker)
+            for line in frame.data.split("\n"):
+                try:
+                    message = protocol.decode_to_server(line)
+                except msgspec.DecodeError as error:
+                    text = f"A message on the channel could not be read: {error}"
+                    self._log.add(text, "error", self._worker.module_id)
+                    continue
+                await self._take(message)
 
     async def _take(self, message: protocol.ToServer) -> None:
-        await self._workers.note_contact(self._worker)
         match message:
             case protocol.Events():
                 await self._take_events(message)
@@ -193,8 +197,7 @@ class ChannelConnection:
             self._arrived.clear()
             arrived, self._unacknowledged = self._unacknowledged, {}
             await self._dispatcher.flush()
-            for command_id, n in arrived.items():
-                await self._send(protocol.Ack(command_id, n))
+            await self._send(*(protocol.Ack(command_id, n) for command_id, n in arrived.items()))
 
     # --- what the module is told --------------------------------------------------------------------
 
@@ -213,44 +216,60 @@ class ChannelConnection:
         await self._ready.wait()
         while True:
             claim = await self._dispatcher.claim(self._worker, CLAIM_SECONDS)
-            if claim is not None:
-                await self._deliver(claim)
+            claims = []
+            while claim is not None:
+                claims.append(claim)
+                claim = await self._dispatcher.claim(self._worker, 0) if len(claims) < MAX_CLAIMS else None
+            await self._deliver(claims)
+
+    async def _deliver(self, claims: list[Claim]) -> None:
+        """Send what was claimed. Cancel and quit are messages of their own, and done once they are sent."""
+        try:
+            async with self._sending:
+                await self._send_claims(claims)
+        except (ConnectionError, asyncio.CancelledError):
+            for claim in reversed(claims):  # each goes to the front
+                await asyncio.shield(asyncio.ensure_future(self._return(claim)))
+            raise
+        for claim in claims:
+            if _is_order(claim.command):
+                output = msgspec.Raw(b'{"success":true}')
+                await self._dispatcher.finish(self._worker, claim.command.command_id, True, output)
 
     async def _return(self, claim: Claim) -> None:
         await self._dispatcher.put_back(self._worker, claim.command.command_id)
 
-    async def _deliver(self, claim: Claim) -> None:
-        command = claim.command
-        try:
-            if command.control and command.name in (CANCEL, QUIT):
-                await self._deliver_control(claim)
-                return
-            await self._send_command(command.command_id, command.name, claim.payload)
-        except (ConnectionError, asyncio.CancelledError):
-            await asyncio.shield(asyncio.ensure_future(self._return(claim)))
-            raise
+    async def _send_claims(self, claims: list[Claim]) -> None:
+        waiting: list[protocol.ToModule] = []
+        for claim in claims:
+            waiting.append(_message(claim))
+            contents = [file.data or b"" for file in claim.payload.files if file.path is None]
+            if contents:
+                await self._send_frames(waiting)
+                waiting = []
+            for content in contents:
+                await self._socket.send_bytes(content)
+        await self._send_frames(waiting)
 
-    async def _deliver_control(self, claim: Claim) -> None:
-        """Cancel and quit are messages of their own; they are done once they are sent."""
-        if claim.command.name == QUIT:
-            await self._send(protocol.Quit())
-        else:
-            await self._send(protocol.Cancel(claim.payload.values[0].value[0]))
-        output = msgspec.Raw(b'{"success":true}')
-        await self._dispatcher.finish(self._worker, claim.command.command_id, True, output)
+    async def _send_frames(self, messages: list[protocol.ToModule]) -> None:
+        for frame in protocol.frames(messages):
+            await self._socket.send_frame(frame, WSMsgType.TEXT)
 
-    async def _send_command(self, command_id: str, name: str, payload: Payload) -> None:
-        headers = [protocol.FileHeader(f.name, f.filename, f.content_type, f.size, f.path) for f in payload.files]
-        message = protocol.Command(command_id, name, payload.values, headers, payload.segments)
+    async def _send(self, *messages: protocol.ToModule) -> None:
         async with self._sending:
-            await self._socket.send_str(protocol.encode(message).decode())
-            for file in payload.files:
-                if file.path is None:
-                    await self._socket.send_bytes(file.data or b"")
+            await self._send_frames(list(messages))
 
-    async def _send(self, message: protocol.ToModule) -> None:
-        async with self._sending:
-            await self._socket.send_str(protocol.encode(message).decode())
+
+def _is_order(command: Command) -> bool:
+    return command.control and command.name in (CANCEL, QUIT)
+
+
+def _message(claim: Claim) -> protocol.ToModule:
+    command, payload = claim.command, claim.payload
+    if _is_order(command):
+        return protocol.Quit() if command.name == QUIT else protocol.Cancel(payload.values[0].value[0])
+    headers = [protocol.FileHeader(f.name, f.filename, f.content_type, f.size, f.path) for f in payload.files]
+    return protocol.Command(command.command_id, command.name, payload.values, headers, payload.segments)
 
 
 def _new_event(event: protocol.ReplyEvent, n: int) -> NewEvent:

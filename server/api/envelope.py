@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import socket
 import time
 from email.utils import formatdate
@@ -11,7 +12,14 @@ import msgspec
 from aiohttp import web
 
 HOSTNAME = socket.gethostname()
+_JSON = {"Content-Type": "application/json"}
 _encode = msgspec.json.Encoder().encode
+
+
+@functools.lru_cache(maxsize=1)
+def _date(second: int) -> str:
+    """Return the time as HTTP writes it; made once a second, because every answer carries it."""
+    return formatdate(second, usegmt=True)
 
 
 def json_answer(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
@@ -35,13 +43,13 @@ def proxy_fields(received: float) -> dict[str, Any]:
     return {
         "analysisRoundTripMs": int((time.monotonic() - received) * 1000),
         "processedBy": "localhost",
-        "timestampUTC": formatdate(usegmt=True),
+        "timestampUTC": _date(int(time.time())),
     }
 
 
 def module_answer(output: bytes, received: float) -> web.Response:
     """Forward a module's JSON object as it is, with the server's fields appended; nothing is parsed."""
-    head = bytes(output).rstrip()[:-1].rstrip()
+    head = output.rstrip()[:-1].rstrip()
     separator = b"" if head.endswith(b"{") else b","
     body = head + separator + _encode(proxy_fields(received))[1:]
-    return web.Response(body=body, content_type="application/json")
+    return web.Response(body=body, headers=_JSON)

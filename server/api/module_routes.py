@@ -38,7 +38,7 @@ class ModuleRoutes:
         self._timeout = timeout
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Answer a POST to a path that no part of the server itself serves."""
+        """Answer a request to a path that no part of the server itself serves."""
         received = time.monotonic()
         path = request.path.lstrip("/")[len("v1/") :].strip("/")
         polled = self._poll_of(path)
@@ -46,6 +46,9 @@ class ModuleRoutes:
         if polled is None and match is None:
             text = f"There is no route '/v1/{path}'. GET /v1/module/list/running shows the routes of each module."
             return error(text, status=404, code=404)
+        if request.method != "POST" and not (match and match.route.path.lower().endswith("/list")):
+            # A GET can be provoked by any web page; only lists, which clients do ask for so, are worth that.
+            return error(f"Use POST for '/v1/{path}'.", status=405, code=405)
         payload = await self._bodies.read(request, match.segments if match else [])
         if polled is not None:
             return await self._polls.answer(request, polled[1], polled[0], payload)

@@ -7,12 +7,13 @@ hands out, and changes state by compare-and-set.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Protocol
 
 import msgspec
 
 from ..commands.command import Change, Command, CommandState, Payload
+from ..commands.errors import StorageError
 from ..commands.reply_buffer import EventPage, NewEvent, Reply
 from ..commands.workers import Room
 
@@ -24,8 +25,15 @@ class Claim(msgspec.Struct, frozen=True):
     payload: Payload
 
 
+OnUnwritable = Callable[[list[str], StorageError], Awaitable[None]]
+"""Called with the ids of long commands whose events cannot be written to disk, and why."""
+
+
 class Broker(Protocol):
     """Where commands wait and records live."""
+
+    def on_unwritable(self, tell: OnUnwritable) -> None:
+        """Say who is told when events of long commands cannot be written. They are kept, and tried again."""
 
     async def open(self) -> None:
         """Start; read back what survived the last run. Called once, before anything else."""
@@ -36,7 +44,8 @@ class Broker(Protocol):
     async def submit(self, command: Command, payload: Payload, limit: int) -> int:
         """Place a command on its queue and return how many wait before it.
 
-        A long command is on disk when this returns. Raises ``QueueFullError`` when ``limit`` commands wait already.
+        A long command is on disk when this returns. Raises ``QueueFullError`` when ``limit`` commands wait already,
+        and ``StorageError`` when the disk does not take it; then nothing of it is kept.
         """
 
     async def claim(self, queue: str, worker_id: str, room: Room, timeout: float) -> Claim | None:
@@ -57,14 +66,18 @@ class Broker(Protocol):
     ) -> Command | None:
         """Move a command from one of the expected states to ``state``; ``None`` when it is in another one.
 
-        What a reader sees of a long command is on disk before it is seen. An end appends the closing event.
+        What a reader sees of a long command is on disk before it is seen. An end appends the closing event. Raises
+        ``StorageError`` when the disk does not take a command that becomes a long one; then nothing has changed.
         """
 
     async def append(self, command_id: str, events: list[NewEvent]) -> int:
-        """Append events to the reply buffer and return its last number; repeats (by ``n``) are dropped."""
+        """Append events to the reply buffer and return its last number; repeats (by ``n``) are dropped.
+
+        What a reader sees of a long command's events is there again after the server was killed.
+        """
 
     async def flush(self) -> None:
-        """Return when every event appended so far to a long command's buffer is on disk."""
+        """Return when every event appended so far to a long command's buffer is on disk. Raises ``StorageError``."""
 
     async def read(self, command_id: str, after: int, wait: float) -> EventPage | None:
         """Return the events after number ``after``, waiting up to ``wait`` seconds for the first; ``None``: unknown."""

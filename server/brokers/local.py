@@ -12,56 +12,18 @@ from pathlib import Path
 import msgspec
 
 from ..commands.command import Change, Command, CommandState, Payload
-from ..commands.errors import QueueFullError
-from ..commands.reply_buffer import Event, EventKind, EventPage, NewEvent, Reply, ReplyBuffer
+from ..commands.errors import QueueFullError, StorageError
+from ..commands.reply_buffer import EventKind, EventPage, NewEvent, Reply
 from ..commands.workers import Room
-from .base import Claim
+from .base import Claim, OnUnwritable
+from .entry import Entry
 from .fair_queue import FairQueue
+from .journal import Journal
+from .mending import mend, missing_end, replay
 from .record_store import RecordStore
+from .writer import Writer
 
-FLUSH_SECONDS = 0.05
 RETRY_AFTER_SECONDS = 5
-
-_CLOSING_EVENT = {
-    CommandState.COMPLETED: EventKind.RESULT,
-    CommandState.FAILED: EventKind.ERROR,
-    CommandState.EXPIRED: EventKind.ERROR,
-    CommandState.CANCELLED: EventKind.CANCELLED,
-}
-
-
-class _Entry:
-    """One command with everything that belongs to it."""
-
-    def __init__(self, command: Command, payload: Payload, max_bytes: int) -> None:
-        self.command = command
-        self.next: Command | None = None
-        """The record after a transition that is still being written to disk."""
-        self.payload = payload
-        self.buffer = ReplyBuffer(max_bytes)
-        self.unwritten: list[Event] = []
-        self.chunks = 0
-        self.readers: set[asyncio.Future[None]] = set()
-
-    @property
-    def latest(self) -> Command:
-        return self.next or self.command
-
-    def wake(self) -> None:
-        readers, self.readers = self.readers, set()
-        for reader in readers:
-            if not reader.done():
-                reader.set_result(None)
-
-    async def changed(self, timeout: float) -> None:
-        """Wait for the next change, or for the time to pass."""
-        reader: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.readers.add(reader)
-        try:
-            await asyncio.wait((reader,), timeout=timeout)
-        finally:
-            self.readers.discard(reader)
-
 
 class _Waiter:
     """A worker waiting for a command."""
@@ -69,7 +31,14 @@ class _Waiter:
     def __init__(self, worker_id: str, room: Room) -> None:
         self.worker_id = worker_id
         self.room = room
-        self.claimed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.claimed: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+
+    def settle(self, command_id: str | None) -> bool:
+        """End the waiting, with a command or without; false when it has ended already."""
+        if self.claimed.done():
+            return False
+        self.claimed.set_result(command_id)
+        return True
 
 
 class _Queue:
@@ -105,40 +74,43 @@ class LocalBroker:
     """Implements ``brokers.base.Broker``. ``folder``: for the records; ``spool``: where uploads wait for their end."""
 
     def __init__(self, folder: Path, spool: Path, reply_bytes: int = 4 * 1024 * 1024) -> None:
-        self._store = RecordStore(folder)
+        self._writer = Writer(RecordStore(folder), Journal(folder))
         self._spool = spool
         self._reply_bytes = reply_bytes
-        self._entries: dict[str, _Entry] = {}
+        self._entries: dict[str, Entry] = {}
         self._queues: dict[str, _Queue] = {}
-        self._dirty: dict[str, _Entry] = {}
-        self._writing = asyncio.Lock()
-        self._flusher: asyncio.Task[None] | None = None
+
+    def on_unwritable(self, tell: OnUnwritable) -> None:
+        """See the port."""
+        self._writer.on_unwritable = tell
 
     async def open(self) -> None:
         """Read the records back; commands that were still queued are queued again."""
-        for stored in await self._store.open():
-            entry = _Entry(stored.command, stored.payload, self._reply_bytes)
+        records, journal = await self._writer.open()
+        for stored in records:
+            entry = Entry(stored.command, stored.payload, self._reply_bytes)
             for event in stored.events:
                 entry.buffer.restore(event)
             entry.chunks = stored.chunks
+            entry.payload_stored = True
             self._entries[stored.command.command_id] = entry
-            self._mend(entry)
-            if entry.command.state is CommandState.QUEUED:
-                self._queue(entry.command.queue).line(entry.command).put(entry.command.owner, entry.command.command_id)
+        for line in journal:
+            known = self._entries.get(line.command_id)
+            if known is not None and replay(known, line.event):
+                self._writer.fall_behind(known)
+        for entry in self._entries.values():
+            self._take_up(entry)
+        files = [file.path for entry in self._entries.values() for file in entry.payload.files]
+        await asyncio.to_thread(_remove_others, self._spool, {path for path in files if path is not None})
 
     async def close(self) -> None:
         """Write what is not written yet and close the folder."""
-        if self._flusher is not None:
-            self._flusher.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._flusher
-        await self.flush()
-        await self._store.close()
+        await self._writer.close()
 
     async def submit(self, command: Command, payload: Payload, limit: int) -> int:
         """See the port."""
         queue = self._queue(command.queue)
-        entry = _Entry(command, payload, self._reply_bytes)
+        entry = Entry(command, payload, self._reply_bytes)
         if command.control and command.worker_id is not None:
             self._entries[command.command_id] = entry
             queue.control.setdefault(command.worker_id, deque()).append(command.command_id)
@@ -148,10 +120,19 @@ class LocalBroker:
             raise QueueFullError(command.queue, len(queue), RETRY_AFTER_SECONDS)
         self._entries[command.command_id] = entry
         if command.long:
-            await self._store.save(command, payload)
+            try:
+                await self._writer.save(entry)
+            except StorageError:
+                del self._entries[command.command_id]
+                await self._discard_files(payload)
+                raise
+            if entry.latest.ended:
+                return 0
         line = queue.line(command)
+        position = len(line)
         line.put(command.owner, command.command_id)
-        position = line.position(command.owner, command.command_id) or 0
+        if position:
+            position = line.position(command.owner, command.command_id) or 0
         self._note(entry, NewEvent(EventKind.QUEUED, {"position": position}))
         self._hand_out(queue)
         return position
@@ -160,7 +141,7 @@ class LocalBroker:
         """See the port."""
         line = self._queue(queue)
         command_id = line.take(worker_id, room)
-        if command_id is None:
+        if command_id is None and timeout > 0:
             command_id = await self._wait_in(line, _Waiter(worker_id, room), timeout)
         return None if command_id is None else self._start(command_id, worker_id, room)
 
@@ -176,8 +157,7 @@ class LocalBroker:
         worker_id = entry.command.worker_id
         entry.command.state = CommandState.QUEUED
         entry.command.worker_id = None
-        if entry.command.long:
-            await self._store.save(entry.command)
+        entry.unsaved = entry.command.long
         queue = self._queue(entry.command.queue)
         if entry.command.control:
             queue.control.setdefault(worker_id or "", deque()).appendleft(command_id)
@@ -193,7 +173,7 @@ class LocalBroker:
     ) -> Command | None:
         """See the port."""
         entry = self._entries.get(command_id)
-        if entry is None or entry.latest.state not in set(expected):
+        if entry is None or entry.latest.state not in expected:
             return None
         was = entry.latest
         new = msgspec.structs.replace(was, state=state, **_set_values(change))
@@ -202,20 +182,19 @@ class LocalBroker:
         if was.state is CommandState.QUEUED and state is not CommandState.QUEUED:
             self._leave_queue(was)
         entry.next = new
-        if new.long:
-            if entry.unwritten:
-                self._dirty[command_id] = entry
-            if state.ended:
-                await self.flush()
-            await self._store.save(new, entry.payload if not was.long else None)
-        if entry.next is new:
-            entry.next = None
+        try:
+            if new.long:
+                await self._save(entry, promoted=not was.long)
+        finally:
+            if entry.next is new:
+                entry.next = None
         entry.command = new
         if state.ended:
             self._note_end(entry)
             payload, entry.payload = entry.payload, Payload()
             await self._discard_files(payload)
-        entry.wake()
+        entry.changed.wake()
+        entry.passed.wake()
         return new
 
     async def append(self, command_id: str, events: list[NewEvent]) -> int:
@@ -223,22 +202,17 @@ class LocalBroker:
         entry = self._entries.get(command_id)
         if entry is None or entry.latest.ended:
             return 0
+        if entry.unsaved and entry.command.long:
+            # Who runs it is on disk before anything it says is seen: after a restart that worker must be found.
+            with contextlib.suppress(StorageError):
+                await self._writer.flush()
         for event in events:
             self._note(entry, event)
         return entry.buffer.last_seq
 
     async def flush(self) -> None:
         """See the port."""
-        async with self._writing:
-            dirty, self._dirty = self._dirty, {}
-            chunks: list[tuple[str, int, list[Event]]] = []
-            for command_id, entry in dirty.items():
-                if entry.unwritten and entry.latest.long:
-                    chunks.append((command_id, entry.chunks, entry.unwritten))
-                    entry.chunks += 1
-                    entry.unwritten = []
-            if chunks:
-                await self._store.append(chunks)
+        await self._writer.flush()
 
     async def read(self, command_id: str, after: int, wait: float) -> EventPage | None:
         """See the port."""
@@ -248,7 +222,7 @@ class LocalBroker:
             left = deadline - time.monotonic()
             if events or entry.command.ended or left <= 0:
                 return EventPage(events, entry.command.ended, gone)
-            await entry.changed(left)
+            await entry.changed.wait(left)
         return None
 
     async def reply(self, command_id: str) -> Reply | None:
@@ -275,7 +249,7 @@ class LocalBroker:
             claimed = command.state is not CommandState.QUEUED
             if command.ended or (command.long and claimed and command.started_at is not None) or left <= 0:
                 return command
-            await entry.changed(left)
+            await entry.passed.wait(left)
         return None
 
     async def position(self, command_id: str) -> int | None:
@@ -301,31 +275,36 @@ class LocalBroker:
         entry = self._entries.get(command_id)
         if entry is None or not entry.command.ended:
             return
-        del self._entries[command_id]
-        self._dirty.pop(command_id, None)
-        entry.wake()
         if entry.command.long:
-            await self._store.delete(command_id, entry.chunks)
+            await self._writer.forget(entry)
+        self._entries.pop(command_id, None)
+        entry.changed.wake()
+        entry.passed.wake()
 
     async def _discard_files(self, payload: Payload) -> None:
-        paths = [Path(file.path) for file in payload.files if file.path is not None]
-        if paths:
+        if payload.files:
+            paths = [Path(file.path) for file in payload.files if file.path is not None]
             await asyncio.to_thread(_remove, paths)
 
     def _queue(self, name: str) -> _Queue:
-        return self._queues.setdefault(name.lower(), _Queue())
+        key = name.lower()
+        queue = self._queues.get(key)
+        if queue is None:
+            queue = self._queues[key] = _Queue()
+        return queue
 
     async def _wait_in(self, queue: _Queue, waiter: _Waiter, timeout: float) -> str | None:
         queue.waiters[waiter] = None
+        timer = asyncio.get_running_loop().call_later(timeout, waiter.settle, None)
         try:
-            await asyncio.wait((waiter.claimed,), timeout=timeout)
+            return await waiter.claimed
         except asyncio.CancelledError:
-            if waiter.claimed.done():
-                self._give_back(queue, waiter.claimed.result(), waiter)
+            if not waiter.claimed.cancelled() and (claimed := waiter.claimed.result()) is not None:
+                self._give_back(queue, claimed, waiter)
             raise
         finally:
+            timer.cancel()
             queue.waiters.pop(waiter, None)
-        return waiter.claimed.result() if waiter.claimed.done() else None
 
     def _give_back(self, queue: _Queue, command_id: str, waiter: _Waiter) -> None:
         entry = self._entries.get(command_id)
@@ -343,13 +322,15 @@ class LocalBroker:
     def _hand_out(self, queue: _Queue) -> None:
         """Give waiting commands to waiting workers, first come first served."""
         for waiter in list(queue.waiters):
+            if waiter.claimed.done():
+                continue
             command_id = queue.take(waiter.worker_id, waiter.room)
             if command_id is not None:
                 del queue.waiters[waiter]
-                waiter.claimed.set_result(command_id)
+                waiter.settle(command_id)
 
     def _start(self, command_id: str, worker_id: str, room: Room) -> Claim | None:
-        """Mark a taken command as running. A long one is not written: what started is known by its events."""
+        """Mark a taken command as running. A long one is written soon, and before anything it says is seen."""
         entry = self._entries.get(command_id)
         if entry is None or entry.latest.state is not CommandState.QUEUED:
             if entry is not None and not entry.command.control:
@@ -359,45 +340,50 @@ class LocalBroker:
         command.state = CommandState.RUNNING
         command.worker_id = worker_id
         command.deliveries += 1
+        entry.unsaved = command.long
         self._note(entry, NewEvent(EventKind.STARTED, {"delivery": command.deliveries}))
         return Claim(command, entry.payload)
 
-    def _mend(self, entry: _Entry) -> None:
-        """Bring a record read from disk up to what its last events say: they are written without it."""
-        kinds = [event.kind for event in entry.buffer.after(0)[0]]
-        if entry.command.state is CommandState.QUEUED and kinds[-1:] not in ([], [EventKind.QUEUED]):
-            entry.command.state = CommandState.RUNNING
-        if entry.command.ended and kinds[-1:] != [_CLOSING_EVENT[entry.command.state]]:
-            self._note_end(entry)
+    def _take_up(self, entry: Entry) -> None:
+        """Go on with a command of the last run."""
+        mend(entry)
+        closing = missing_end(entry)
+        if closing is not None:
+            self._note(entry, closing)
+        if entry.command.state is CommandState.QUEUED:
+            self._queue(entry.command.queue).line(entry.command).put(entry.command.owner, entry.command.command_id)
+
+    async def _save(self, entry: Entry, *, promoted: bool) -> None:
+        """Write a long command's new record. Raises ``StorageError`` only for one that was not long before:
+
+        what has been accepted goes on, and ends, also without a disk; it is written when there is one again.
+        """
+        entry.unsaved = True
+        if promoted:
+            entry.unwritten = list(entry.buffer.after(0)[0])
+        try:
+            await self._writer.save(entry)
+        except StorageError:
+            if promoted:
+                self._writer.give_up(entry)
+                raise
+            self._writer.fall_behind(entry)
 
     def _leave_queue(self, command: Command) -> None:
         self._queue(command.queue).line(command).remove(command.owner, command.command_id)
 
-    def _note(self, entry: _Entry, event: NewEvent) -> None:
+    def _note(self, entry: Entry, event: NewEvent) -> None:
         noted = entry.buffer.append(event)
         if noted is None:
             return
-        if not entry.command.control:
-            entry.unwritten.append(noted)
-            if entry.latest.long:
-                self._dirty[entry.command.command_id] = entry
-                self._flush_soon()
-        entry.wake()
+        if entry.latest.long:
+            self._writer.note(entry, noted)
+        entry.changed.wake()
 
-    def _note_end(self, entry: _Entry) -> None:
-        command = entry.command
-        data = {"state": command.state.value, "reason": command.reason, "error": command.error}
-        self._note(entry, NewEvent(_CLOSING_EVENT[command.state], data))
-
-    def _flush_soon(self) -> None:
-        if self._flusher is None or self._flusher.done():
-            self._flusher = asyncio.create_task(self._flush_later())
-
-    async def _flush_later(self) -> None:
-        await asyncio.sleep(FLUSH_SECONDS)
-        while self._dirty:
-            await self.flush()
-            await asyncio.sleep(FLUSH_SECONDS)
+    def _note_end(self, entry: Entry) -> None:
+        closing = missing_end(entry)
+        if closing is not None:
+            self._note(entry, closing)
 
 
 def _remove(paths: Iterable[Path]) -> None:
@@ -412,5 +398,4 @@ def _remove_others(folder: Path, kept: set[str]) -> None:
 
 
 def _set_values(change: Change) -> dict[str, object]:
-    values = {name: getattr(change, name) for name in change.__struct_fields__}
-    return {name: value for name, value in values.items() if value is not msgspec.UNSET}
+    return {name: value for name in change.__struct_fields__ if (value := getattr(change, name)) is not msgspec.UNSET}

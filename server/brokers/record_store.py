@@ -7,6 +7,7 @@ lose the last moments. All calls run on one thread of their own, in order.
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,9 +17,13 @@ import diskcache
 import msgspec
 
 from ..commands.command import Command, Payload
+from ..commands.errors import StorageError
 from ..commands.reply_buffer import Event
 
 T = TypeVar("T")
+Row = tuple[str, Any]
+"""A key and its JSON value."""
+_FAILURES = (sqlite3.Error, OSError, diskcache.Timeout)
 
 
 class StoredCommand(msgspec.Struct):
@@ -48,25 +53,21 @@ class RecordStore:
             await self._run(self._cache.close)
         self._thread.shutdown(wait=False)
 
-    async def save(self, command: Command, payload: Payload | None = None) -> None:
-        """Write the record, and the payload when given; returns when both are on disk."""
-        record = _to_row(command)
-        sent = None if payload is None else msgspec.to_builtins(payload)
-        await self._run(lambda: self._save(command.command_id, record, sent))
-
-    async def append(self, chunks: list[tuple[str, int, list[Event]]]) -> None:
-        """Write event chunks, each ``(command id, chunk number from 0, events)``, in one transaction."""
-        rows = [(f"events:{cid}:{number}", msgspec.to_builtins(events)) for cid, number, events in chunks]
+    async def write(self, rows: list[Row]) -> None:
+        """Write rows in one transaction; they are on disk when this returns. Raises ``StorageError``: then none is."""
         await self._run(lambda: self._write(rows))
 
     async def delete(self, command_id: str, chunks: int) -> None:
-        """Remove everything of a command."""
+        """Remove everything of a command. Raises ``StorageError``."""
         keys = [f"command:{command_id}", f"payload:{command_id}"]
         keys += [f"events:{command_id}:{number}" for number in range(chunks)]
         await self._run(lambda: [self._cache.delete(key) for key in keys])
 
     async def _run(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        except _FAILURES as error:
+            raise StorageError(str(self._folder), str(error)) from error
 
     def _open(self) -> list[StoredCommand]:
         self._cache = diskcache.Cache(
@@ -89,23 +90,27 @@ class RecordStore:
             chunks += 1
         return StoredCommand(command, payload, events, chunks)
 
-    def _save(self, command_id: str, record: dict[str, Any], payload: dict[str, Any] | None) -> None:
-        rows: list[tuple[str, Any]] = [(f"command:{command_id}", record)]
-        if payload is not None:
-            rows.append((f"payload:{command_id}", payload))
-        self._write(rows)
-
-    def _write(self, rows: list[tuple[str, Any]]) -> None:
+    def _write(self, rows: list[Row]) -> None:
         with self._cache.transact():
             for key, value in rows:
                 self._cache.set(key, value)
 
 
-def _to_row(command: Command) -> dict[str, Any]:
-    """The result is kept as the text the module sent, so that it stays the same byte for byte."""
+def command_row(command: Command) -> Row:
+    """Return the row of a record. The result is kept as the text the module sent: the same byte for byte."""
     row: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(command, result=None))
     row["result"] = None if command.result is None else bytes(command.result).decode()
-    return row
+    return f"command:{command.command_id}", row
+
+
+def payload_row(command_id: str, payload: Payload) -> Row:
+    """Return the row of what the client sent."""
+    return f"payload:{command_id}", msgspec.to_builtins(payload)
+
+
+def chunk_row(command_id: str, number: int, events: list[Event]) -> Row:
+    """Return the row of one batch of events; batches are numbered from 0."""
+    return f"events:{command_id}:{number}", msgspec.to_builtins(events)
 
 
 def _from_row(row: dict[str, Any]) -> Command:

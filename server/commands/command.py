@@ -43,6 +43,7 @@ class Reason(str, enum.Enum):
     CANCELLED_BY_CLIENT = "cancelled_by_client"
     CLIENT_GONE = "client_gone"
     SERVER_RESTART = "server_restart"
+    STORAGE_FULL = "storage_full"
 
 
 class UploadedFile(msgspec.Struct, frozen=True):

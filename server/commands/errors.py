@@ -42,3 +42,10 @@ class ModuleUnavailableError(CommandError):
     def __init__(self, module_id: str, why: str) -> None:
         super().__init__(f"The module '{module_id}' is not running: {why}")
         self.module_id = module_id
+
+
+class StorageError(CommandError):
+    """What must be on disk cannot be written."""
+
+    def __init__(self, folder: str, why: str) -> None:
+        super().__init__(f"The server cannot write to {folder}: {why}. Free some space there, then try again.")

@@ -58,7 +58,8 @@ class ReplyBuffer:
     """Gap-free numbered events, bounded in bytes; text and fields so far are derived from them.
 
     When the bound is passed the oldest events are dropped, so a late reader may be told that history is
-    gone, but the text so far stays whole: it is what polling clients see.
+    gone, but the text so far stays whole: it is what polling clients see. With every ``started`` event, so also when a
+    command is delivered again, text, fields and the module's numbers begin anew.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -113,9 +114,16 @@ class ReplyBuffer:
         """Whether any text was delivered: such a command is not run a second time unseen."""
         return any(self._text)
 
+    def _begin_anew(self) -> None:
+        self._text, self._has_text = [], False
+        self._fields = {}
+        self.last_n = 0
+
     def _keep(self, event: Event) -> None:
         self.last_seq = event.seq
         self.last_n = max(self.last_n, event.n)
+        if event.kind is EventKind.STARTED:
+            self._begin_anew()
         if event.kind is EventKind.DELTA:
             self._has_text = True
             self._text.append(event.data)

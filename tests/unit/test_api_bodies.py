@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 
 from server.commands.command import Payload
-from tests.support.api_server import ApiServer, Client, running_api
+from tests.support.api_server import ApiServer, Client, route, running_api
 
 MULTIPART = {"Content-Type": "multipart/form-data; boundary=xx"}
 
@@ -148,5 +148,11 @@ async def test_the_longest_route_wins_and_an_unknown_one_is_404(tmp_path: Path) 
             assert body["success"] is False
             assert path in body["error"]
         async with client.get("/v1/demo/quick") as answer:
-            assert answer.status in (404, 405)
-            assert (await answer.json())["success"] is False
+            assert (answer.status, (await answer.json())["success"]) == (405, False)
+
+
+async def test_a_list_route_answers_get_too(tmp_path: Path) -> None:
+    async with running_api(tmp_path) as (api, client):
+        api.routes.set_module("Demo", [route("demo/custom/list", "list")])
+        async with api.answering(lambda payload: {"models": ["a"]}), client.get("/v1/demo/custom/list/") as answer:
+            assert (answer.status, (await answer.json())["models"]) == (200, ["a"])
