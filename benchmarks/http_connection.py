@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from typing import cast
 
@@ -18,6 +19,15 @@ def request_bytes(method: str, path: str, body: bytes = b"", content_type: str =
     """Return a whole HTTP/1.1 request that keeps its connection."""
     head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n"
     return f"{head}Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+def form_with_file(size: int) -> tuple[bytes, str]:
+    """Return a multipart form with one file of ``size`` bytes, and its content type."""
+    boundary = "benchmark-boundary"
+    head = f'--{boundary}\r\nContent-Disposition: form-data; name="image"; filename="image.bin"\r\n'
+    head += "Content-Type: application/octet-stream\r\n\r\n"
+    body = head.encode() + os.urandom(size) + f"\r\n--{boundary}--\r\n".encode()
+    return body, f"multipart/form-data; boundary={boundary}"
 
 
 class HttpConnection(asyncio.Protocol):

@@ -14,7 +14,7 @@ import msgspec
 
 from .event_loop import run_loop
 from .figures import percentile
-from .http_connection import HttpConnection, request_bytes
+from .http_connection import HttpConnection, form_with_file, request_bytes
 
 CONNECT_SECONDS = 10.0
 
@@ -91,9 +91,7 @@ class _Generator:
         )
 
 
-async def generate(
-    port: int, request: bytes, connections: int, seconds: float, expected: bytes = b""
-) -> Load:
+async def generate(port: int, request: bytes, connections: int, seconds: float, expected: bytes = b"") -> Load:
     """Load a server on this machine; an answer that is not 200 or does not hold ``expected`` is an error."""
     return await _Generator(request, expected).run(port, connections, seconds)
 
@@ -107,9 +105,15 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--body", default='{"n":1}')
     parser.add_argument("--content-type", default="application/json")
+    parser.add_argument(
+        "--form-file", type=int, default=0, metavar="BYTES", help="send a form with such a file instead"
+    )
     parser.add_argument("--expected", default="", help="text that every answer must hold")
     options = parser.parse_args(arguments)
-    request = request_bytes("POST", options.path, options.body.encode(), options.content_type)
+    body, content_type = options.body.encode(), options.content_type
+    if options.form_file:
+        body, content_type = form_with_file(options.form_file)
+    request = request_bytes("POST", options.path, body, content_type)
     work = generate(options.port, request, options.connections, options.seconds, options.expected.encode())
     print(msgspec.json.encode(run_loop(work)).decode())
 

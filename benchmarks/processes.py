@@ -52,7 +52,6 @@ class Program:
         self.port = port
         self.lines: list[str] = []
         self.process: subprocess.Popen[str] | None = None
-        self._reader: threading.Thread | None = None
 
     def __enter__(self) -> Program:
         self.start()
@@ -73,17 +72,20 @@ class Program:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        self._reader = threading.Thread(target=self._read, args=(self.process,), daemon=True)
-        self._reader.start()
+        threading.Thread(target=self._read, args=(self.process,), daemon=True).start()
         wait_until(f"{self.command} listens", self._listens)
         return time.monotonic() - began
 
     def stop(self) -> None:
-        """Ask the process to end, and make it."""
+        """Ask the process to end, and make it and all it has started."""
+        started = [] if self.process is None else self._psutil().children(recursive=True)
         self._end(lambda process: process.terminate())
+        for child in started:
+            with contextlib.suppress(psutil.Error):
+                child.kill()
 
     def kill(self) -> None:
-        """Kill the process without a warning."""
+        """Kill the process without a warning, and nothing that it has started."""
         self._end(lambda process: process.kill())
 
     def memory(self) -> float:
@@ -118,21 +120,17 @@ class Program:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        if self._reader is not None:
-            self._reader.join(5)
-        assert process.stdout is not None
-        with contextlib.suppress(ValueError):  # a grandchild may keep the pipe open
-            process.stdout.close()
 
     def _read(self, process: subprocess.Popen[str]) -> None:
+        # Until the last process that holds the pipe has ended, which may be later than ours.
         assert process.stdout is not None
-        with contextlib.suppress(ValueError):
-            self.lines.extend(process.stdout)
+        with process.stdout as output:
+            self.lines.extend(output)
 
 
-def bare_peer() -> Program:
-    """Return the bare aiohttp application, not started yet."""
-    return Program([sys.executable, "-m", "benchmarks.peers.bare"])
+def bare_peer(name: str = "bare") -> Program:
+    """Return one of the peers that are modules of ours, not started yet."""
+    return Program([sys.executable, "-m", f"benchmarks.peers.{name}"])
 
 
 def run_json(command: list[str], seconds: float = 300.0) -> Any:

@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 
+from .commands.errors import StorageError
 from .config import ServerSettings, SettingsError, load_settings
 from .log_book import configure_logging
 
@@ -28,11 +29,14 @@ def main() -> int:
         from .hosting.host import install_modules
 
         return _install(install_modules(settings, options.install_modules, lambda line: print(line, flush=True)))
-    configure_logging(settings.data_dir / "logs")
     try:
+        configure_logging(settings.data_dir / "logs")
         _run(_serve(settings))
     except OSError as error:
         print(f"error: {_listen_error(settings, error)}", file=sys.stderr)
+        return 1
+    except StorageError as error:
+        print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
 

@@ -76,10 +76,11 @@ class App:
             for command in await self.dispatcher.recover(await self.host.find_orphans()):
                 self.log.add(f"Command {command.command_id} was running when the last server died", "warning")
             self.retention.start()
-            for bound in sockets:
-                await web.SockSite(self._runner, bound).start()
+            # Their routes too; who knocks meanwhile waits at the bound port, instead of being told 404.
             await self.host.set_port(port)
             await self.host.start()
+            for bound in sockets:
+                await web.SockSite(self._runner, bound).start()
             await self.dispatcher.fail_unserved(route.queue for route in self.routes.all())
         except BaseException:
             for bound in sockets:

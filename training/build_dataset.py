@@ -36,7 +36,7 @@ SPECIAL = [PAD, BEGIN, END, SYSTEM, USER, ASSISTANT]
 OFF_TOPIC = "off_topic"
 CLARIFY = "clarify"
 
-# How a fact's `d:` (a thing), `h:` (a deed), `w:` (something to be found) and `v:` lines become questions.
+# How the `d:` (a thing), `h:` (a deed) and `w:` (something to be found) lines of a fact become questions.
 DEFINE = [
     "(what is|what's|what are|whats) @",
     "(what is|what's) (a|an|the) @",
@@ -190,6 +190,7 @@ class Fact:
 @dataclass
 class Data:
     facts: dict[str, Fact]
+    off_everyday: list[str]  # small talk that may come before a question
     off_patterns: list[list[str]]  # groups of off-topic patterns; groups are drawn evenly
     macros: dict[str, list[str]]
     prefixes: list[str]
@@ -344,8 +345,12 @@ def load() -> Data:
         words = line.split("|")
         for word in words:
             synonyms.setdefault(word, []).extend(w for w in words if w != word)
+    facts = read_facts(DATA / "facts.txt")
+    for name, lines in read_sections(DATA / "more_phrasings.txt").items():
+        facts[name].patterns += lines
     return Data(
-        facts=read_facts(DATA / "facts.txt"),
+        facts=facts,
+        off_everyday=off["chatter"] + off["everyday"],
         off_patterns=[v for k, v in off.items() if not k.startswith("=")],
         macros=macros,
         prefixes=misc["prefixes"],
@@ -441,9 +446,9 @@ NEAR_MISS = [
 
 # The words that make such a question one about Millrace; without them it is about something else.
 KEYWORDS = re.compile(
-    r"\b(module|command|server|millrace|model|queue|route|endpoint|reply|chat|log|adapter|prompt|node|cluster|broker|channel"
-    r"|port|flag|environment variable|test|modulesettings\.json|routemaps|url|api key|docs|documentation|licence|license"
-    r"|commandid|token|changelog|pull request|settings file|data directory|explorer|request)(s?)\b"
+    r"\b(module|command|server|millrace|model|queue|route|endpoint|reply|chat|log|adapter|prompt|node|cluster|broker"
+    r"|channel|port|flag|environment variable|test|modulesettings\.json|routemaps|url|api key|docs|documentation"
+    r"|licence|license|commandid|token|changelog|pull request|settings file|data directory|explorer|request)(s?)\b"
 )
 
 
@@ -488,8 +493,8 @@ class Sampler:
         if len(words) > 3 and rng.random() < 0.06:
             i = rng.randrange(len(words) - 1)
             words[i], words[i + 1] = words[i + 1], words[i]
-        if rng.random() < 0.06:
-            rng.shuffle(words)
+        if rng.random() < 0.15:
+            rng.shuffle(words)  # so that the words say enough in any order, which carries over to new phrasings
         if rng.random() < 0.12:
             long = [i for i, w in enumerate(words) if len(w) > 3 and w.isalpha()]
             if long:
@@ -521,9 +526,23 @@ class Sampler:
             text = expand(self.rng.choice(fact.patterns), self.data.macros, self.rng)
             if normalise(text) in self.held:
                 continue
+            text = self.everyday(text)
             rough = self.roughen(text)
             if normalise(rough) not in self.held:
                 return rough
+
+    def everyday(self, text: str) -> str:
+        """Now and then puts ordinary words into a question about Millrace: they must not make it off-topic."""
+        rng, macros = self.rng, self.data.macros
+        if rng.random() < 0.28:
+            words = text.split()
+            for _ in range(rng.choice((1, 1, 2, 3))):
+                extra = expand(rng.choice(("{noun}", "{verb}", "{adj}", "{word}", "{when}")), macros, rng)
+                words.insert(rng.randrange(len(words) + 1), extra)
+            text = " ".join(words)
+        elif rng.random() < 0.06:
+            text = expand(rng.choice(self.data.off_everyday), macros, rng) + ". " + text
+        return text
 
     def near_miss(self) -> str:
         """A question about Millrace, asked about another program or about something else altogether."""
@@ -535,13 +554,15 @@ class Sampler:
             swapped, count = KEYWORDS.subn(lambda match: other + match.group(2), text)
             if count:
                 return swapped
-        other = expand(rng.choice(("{software}", "{software}", "{nonsense}", "{otherlang}")), self.data.macros, rng)
+        other = expand(
+            rng.choice(("{software}", "{software}", "{nonsense}", "{otherlang}", "{word}")), self.data.macros, rng
+        )
         swapped, count = re.subn(r"\b(millrace|the server|llamachat|modulesettings\.json)\b", other, text)
         return swapped if count else f"{text} {rng.choice(('in', 'in', 'of', 'for', 'with', 'on'))} {other}"
 
     def off_question(self) -> str:
         while True:
-            if self.rng.random() < 0.2:
+            if self.rng.random() < 0.25:
                 text = self.near_miss()
             else:
                 text = expand(self.rng.choice(self.rng.choice(self.data.off_patterns)), self.data.macros, self.rng)
@@ -573,9 +594,13 @@ class Sampler:
         with_system = rng.random() < (0.12 if light else 0.45)
         system = expand(rng.choice(data.systems), data.macros, rng) if with_system else ""
         turns: list[tuple[str, str]] = []
-        fact_id, question, answer = self.turn(0.26)
+        fact_id, question, answer = self.turn(0.30)
         turns.append((question, answer))
-        while not light and len(turns) < 4 and rng.random() < (0.6 if len(turns) == 1 else 0.3):
+        # mostly up to four turns; now and then a long talk, so that the model learns to look at its end
+        least = rng.randrange(5, 25) if not light and rng.random() < 0.06 else 0
+        while not light and (
+            len(turns) < least or (len(turns) < 4 and rng.random() < (0.6 if len(turns) == 1 else 0.3))
+        ):
             fact = data.facts[fact_id]
             kind = rng.random()
             if kind < 0.45 and fact.more and turns[-1][1] == fact.answer:
@@ -587,7 +612,7 @@ class Sampler:
                 fact_id = "thanks"
                 turns.append((self.follow(data.follow_thanks), data.facts[fact_id].answer))
             else:
-                fact_id, question, answer = self.turn(0.22)
+                fact_id, question, answer = self.turn(0.25)
                 turns.append((question, answer))
         return system, turns
 

@@ -143,6 +143,12 @@ def main() -> int:
         if fact.more:
             more.add(f"{first} / {question}", chat.ask([first, fact.answer, question]), fact.more, fact_id)
 
+    late = Score("ninth question of a conversation")
+    for _ in range(min(60, limit)):
+        past = [text for fact_id, q in rng.sample(asked, 8) for text in (q, facts[fact_id].answer)]
+        fact_id, question = rng.choice(asked)
+        late.add(question, chat.ask([*past, question]), facts[fact_id].answer, fact_id)
+
     stop = Score("follow-up: how do I stop it")
     for fact_id, first in asked:
         fact = facts[fact_id]
@@ -155,7 +161,7 @@ def main() -> int:
                 fact_id,
             )
 
-    scores = [held, fresh, honest, rough, second, more, stop]
+    scores = [held, fresh, honest, rough, second, late, more, stop]
     if args.wrong:
         for score in scores:
             for line in score.wrong:
@@ -179,6 +185,7 @@ def main() -> int:
                 "off_topic_questions": honest.total,
                 "rough": round(rough.share, 4),
                 "second_turn": round(second.share, 4),
+                "ninth_turn": round(late.share, 4),
                 "follow_more": round(more.share, 4),
                 "follow_stop": round(stop.share, 4),
                 "tokens_per_second": round(chat.tokens / chat.seconds),

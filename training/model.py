@@ -91,7 +91,7 @@ class Llama(nn.Module):
         self.blocks = nn.ModuleList(Block(c) for _ in range(c.layers))
         self.norm = RMSNorm(c.dim, c.norm_eps)
         self.topic = nn.Linear(c.dim, topics)
-        self.tables = rotary(1024, c.dim // c.heads, c.rope_base)
+        self.tables = rotary(4096, c.dim // c.heads, c.rope_base)
         for p in self.parameters():
             if p.dim() == 2:
                 nn.init.normal_(p, std=0.02)

@@ -83,7 +83,7 @@ class Batches:
 
         def prompt(role: str, text: str) -> tuple[int, int]:
             body = self.encode(text)
-            if role == USER and self.rng.random() < 0.5:  # no single word may decide
+            if role == USER and self.rng.random() < 0.4:  # no single word may decide
                 body = [self.ids[PAD] if self.rng.random() < 0.15 else t for t in body]
             before = len(tokens) + 1
             tokens.extend([self.ids[role], *self.newline, *body, self.ids[END], *self.newline])
@@ -121,8 +121,9 @@ class Batches:
             self.rng.shuffle(self.ready)
         batch = self.ready.pop()
         # few different shapes: the CPU kernels are made anew for each one
-        width = round_up(max(len(e[0]) for e in batch), 8)
-        x = torch.full((round_up(len(batch), 8), width), self.ids[PAD])
+        longest = max(len(e[0]) for e in batch)
+        width = round_up(longest, 8 if longest < 128 else 64)
+        x = torch.full((round_up(len(batch), 8 if len(batch) > 12 else 1), width), self.ids[PAD])
         y = torch.full(x.shape, -1)
         marks = []
         for row, (tokens, labels, some) in enumerate(batch):
@@ -149,7 +150,7 @@ def wanted_tokens(y: Tensor) -> tuple[Tensor, Tensor]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=ROOT / "modules/LlamaChat/models/millrace-tiny.gguf")
-    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--steps", type=int, default=2400)
     parser.add_argument("--minutes", type=float, default=240.0, help="stop the schedule early on a slow machine")
     parser.add_argument("--vocab", type=int, default=4096)
     parser.add_argument("--dim", type=int, default=256)
@@ -205,6 +206,7 @@ def main() -> None:
     names = {i: a for a, i in batches.topics.items()}
     owner = {f.answer: f.id for f in data.facts.values()}
     right = dict.fromkeys(data.facts, 0.5)  # running share of right topics per fact: hard facts are drawn more often
+    first_tokens = torch.tensor([batches.cache[names[i]][0] for i in range(len(names))])
     first_answers = torch.tensor([names[i] in owner for i in range(len(names))])
     start = time.monotonic()
     steps, step = args.steps, 0
@@ -221,7 +223,8 @@ def main() -> None:
         x, y, marks = batches.next()
         rows, topics, before, last = marks.unbind(1)
         where, wanted = wanted_tokens(y)
-        own_words = first_answers[topics.clamp(min=0)]  # "tell me more" says nothing about the topic by itself
+        # "tell me more" says nothing about the topic by itself
+        own_words = first_answers[topics.clamp(min=0)] & (topics != IGNORE)
         with torch.autocast("cpu", torch.bfloat16, enabled=args.precision == "bf16"):
             hidden = model.hidden(x).reshape(-1, config.dim)
             logits = model.logits(hidden[where])
@@ -229,8 +232,15 @@ def main() -> None:
             guess_bag = model.topic(model.bag(x, before, last))
         loss_text = functional.cross_entropy(logits.float(), wanted)
         loss_topic = functional.cross_entropy(guess.float(), topics, label_smoothing=0.05)
-        loss_bag = functional.cross_entropy(guess_bag.float(), topics.where(own_words, IGNORE), label_smoothing=0.05)
-        loss: Tensor = loss_text + loss_topic + 0.5 * loss_bag
+        smooth = topics.where(own_words, IGNORE)
+        loss_bag = functional.cross_entropy(guess_bag.float(), smooth, label_smoothing=0.05)
+        # what the bare words say, the network shall say too, and so shall its first token
+        each = own_words.float() / own_words.sum()
+        belief = guess_bag.detach().float().softmax(-1)
+        loss_belief = -((belief * guess.float().log_softmax(-1)).sum(-1) * each).sum()
+        first = model.logits(hidden[rows]).float().log_softmax(-1)[:, first_tokens]
+        loss_first = -((belief * first).sum(-1) * each).sum()
+        loss: Tensor = loss_text + 0.5 * loss_topic + loss_bag + 0.5 * loss_belief + 0.3 * loss_first
         for optimizer in optimizers:
             optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)

@@ -46,8 +46,10 @@ class Talk:
 
     async def tokens(self, request: web.Request) -> web.StreamResponse:
         """Write ``count`` time stamps, ``rate`` a second."""
+        go = self._go
         response = await self._begin(request)
-        await self._go.wait()
+        if "wait" in request.query:
+            await go.wait()
         pause, begin = 1 / float(request.query["rate"]), time.monotonic()
         for number in range(1, int(request.query["count"]) + 1):
             await response.write(_event(number, f"@{time.monotonic_ns()};"))
@@ -57,9 +59,10 @@ class Talk:
 
     async def flood(self, request: web.Request) -> web.StreamResponse:
         """Send ``count`` events to everybody who watches, each event made once; the first watcher's task does it."""
+        sent, go = self._sent, self._go
         response = await self._begin(request)
         self._watchers.append(response)
-        first, sent, go = len(self._watchers) == 1, self._sent, self._go
+        first = len(self._watchers) == 1
         await go.wait()
         if first:
             watchers, self._watchers, self._sent = self._watchers, [], asyncio.Event()

@@ -29,8 +29,7 @@
   };
 
   function requestUrl(route, apiName) {
-    const server = (byId("serviceUrl")?.value || window.apiServiceUrl).trim().replace(/\/+$/, "");
-    return `${server}/v1/${route}${apiName ? `/${apiName}` : ""}`;
+    return `${window.millrace.serverUrl()}/v1/${route}${apiName ? `/${apiName}` : ""}`;
   }
 
   function requestForm(images, parameters) {

@@ -16,8 +16,7 @@ export function frameDocument(module, page, base, theme) {
   doc.body.append(
     moduleMarkup(doc, module, page.html),
     ...sharedElements(doc, base, usesSubmitRequest(page)),
-    make(doc, "script", { src: asset(base, "server.js") }),
-    make(doc, "script", { src: asset(base, "explorer.js") }),
+    ...["server.js", "explorer.js", "follow.js"].map((name) => make(doc, "script", { src: asset(base, name) })),
     make(doc, "script", { id: "module-script" }, guardScript(page.script)),
   );
   return `<!doctype html>${doc.documentElement.outerHTML}`;

@@ -66,6 +66,11 @@
     return `${window.apiServiceUrl}/v1/${String(path).replace(/^\/?(v1\/)?/, "")}`;
   }
 
+  // The server that the visitor chose for requests, else the one this script came from.
+  function serverUrl() {
+    return (document.getElementById("serviceUrl")?.value || window.apiServiceUrl).trim().replace(/\/+$/, "");
+  }
+
   function timeoutMs() {
     const chosen = Number(document.getElementById("serviceTimeoutSecTxt")?.value);
     return 1000 * (chosen > 0 ? chosen : window.serviceTimeoutSec);
@@ -89,6 +94,6 @@
     area.className = text ? `alert alert-${variant}` : "";
   }
 
-  /** For explorer.js only. */
-  window.millrace = { timeoutMs, explain };
+  /** For explorer.js and follow.js only. */
+  window.millrace = { serverUrl, timeoutMs, explain };
 })();

@@ -48,7 +48,7 @@ class Channel:
         """``parallelism`` returns how many quick and how many long commands may run at once."""
         self._options = options
         self._parallelism = parallelism
-        self._thread = LoopThread("millrace-channel")
+        self._thread = LoopThread("millrace-channel", fast=True)
         self._news = asyncio.Event()
         self._idle = asyncio.Event()
         self._mailbox = Mailbox(lambda: self._thread.call(self._news.set))

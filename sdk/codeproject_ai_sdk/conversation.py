@@ -68,8 +68,8 @@ class Conversation:
     async def _send_all(self) -> None:
         while True:
             self._news.clear()
-            for message in self._mailbox.take():
-                await self._send(message)
+            for frame in protocol.frames(self._mailbox.take()):
+                await self._socket.send_frame(frame, WSMsgType.TEXT)
             if self._mailbox.empty:
                 self._idle()
             await self._news.wait()
@@ -79,14 +79,17 @@ class Conversation:
         async for frame in self._socket:
             if frame.type is WSMsgType.BINARY:
                 data = inbox.file(frame.data)
+                if data is not None:
+                    accept(data)
             elif frame.type is WSMsgType.TEXT:
-                message = protocol.decode_to_module(frame.data)
-                data = inbox.command(message) if isinstance(message, protocol.Command) else None
-                obey(message)
+                for line in frame.data.split("\n"):
+                    message = protocol.decode_to_module(line)
+                    if not isinstance(message, protocol.Command):
+                        obey(message)
+                    elif (data := inbox.command(message)) is not None:
+                        accept(data)
             else:
                 return
-            if data is not None:
-                accept(data)
 
     async def _send(self, message: protocol.ToServer) -> None:
         await self._socket.send_frame(protocol.encode(message), WSMsgType.TEXT)

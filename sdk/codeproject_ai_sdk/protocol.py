@@ -1,7 +1,8 @@
 """Every message of the channel between a module process and the server. No I/O.
 
-The channel is one WebSocket. Every message is one JSON text frame with a ``type`` key; the files of a
-``command`` message follow it as binary frames, one for each file whose ``path`` is null, in order.
+The channel is one WebSocket. Every message is one line of JSON with a ``type`` key; a text frame holds one message or
+several. The files of a ``command`` message follow its frame as binary frames, one for each file whose ``path`` is null,
+in order; such a message is the last one of its frame.
 
 ========== ==================== =====================================================================
 direction  type                 meaning
@@ -28,6 +29,7 @@ acknowledged and sends it again after a reconnect, the server drops the numbers 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any, Union
 
 import msgspec
@@ -38,6 +40,9 @@ VERSION = 1
 CHANNEL_PATH = "/v1/channel"
 MAX_INLINE_FILE = 1024 * 1024
 """Bytes; a larger file travels as a path on the same host, a smaller one as a binary frame."""
+
+MAX_SHARED_FRAME = 256 * 1024
+"""Bytes; a message that would make a frame longer than this begins a new one."""
 
 
 class NamedValue(msgspec.Struct, frozen=True):
@@ -192,15 +197,32 @@ _to_module: msgspec.json.Decoder[ToModule] = msgspec.json.Decoder(ToModule)
 
 
 def encode(message: ToServer | ToModule) -> bytes:
-    """Return the JSON text frame of a message, as bytes."""
-    return _encoder.encode(message)
+    """Return the line of a message, without its end, as bytes."""
+    line = _encoder.encode(message)
+    # Only JSON that somebody else wrote can have line breaks, and there only between its tokens.
+    return line.replace(b"\n", b" ") if b"\n" in line else line
+
+
+def frames(messages: Iterable[ToServer | ToModule]) -> Iterator[bytes]:
+    """Return the text frames of messages: as few as can be, because each costs a system call at both ends."""
+    lines: list[bytes] = []
+    size = 0
+    for message in messages:
+        line = encode(message)
+        if lines and size + len(line) > MAX_SHARED_FRAME:
+            yield b"\n".join(lines)
+            lines, size = [], 0
+        lines.append(line)
+        size += len(line)
+    if lines:
+        yield b"\n".join(lines)
 
 
 def decode_to_server(frame: bytes | str) -> ToServer:
-    """Read a frame that a module sent. Raises ``msgspec.DecodeError`` when it is not one of the messages."""
+    """Read a line that a module sent. Raises ``msgspec.DecodeError`` when it is not one of the messages."""
     return _to_server.decode(frame)
 
 
 def decode_to_module(frame: bytes | str) -> ToModule:
-    """Read a frame that the server sent. Raises ``msgspec.DecodeError`` when it is not one of the messages."""
+    """Read a line that the server sent. Raises ``msgspec.DecodeError`` when it is not one of the messages."""
     return _to_module.decode(frame)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Coroutine
 from typing import Any
 
 import msgspec
-from aiohttp import WSMsgType, web
+from aiohttp import WSMessage, WSMsgType, web
 from codeproject_ai_sdk import protocol
 
 from ..brokers.base import Claim
-from ..commands.command import Command
+from ..commands.command import Command, Reason
 from ..commands.control import CANCEL, QUIT
 from ..commands.dispatcher import Dispatcher
+from ..commands.errors import StorageError
 from ..commands.reply_buffer import EventKind, NewEvent
 from ..commands.workers import Worker, WorkerRegistry
 from ..log_book import LogBook
@@ -23,6 +25,8 @@ HELLO_SECONDS = 10.0
 CLAIM_SECONDS = 60.0
 ACK_SECONDS = 0.05
 PING_SECONDS = 10.0
+UNREAD_SECONDS = 20.0
+"""A module that does not read what it is sent for this long could not be told to stop anything either."""
 MAX_FRAME = 64 * 1024 * 1024
 MAX_CLAIMS = 64
 """Commands sent together at most."""
@@ -46,7 +50,16 @@ class Channel:
             return socket
         worker = self._workers.authenticate(hello.launch_id, hello.module_id, hello.secret)
         if worker is None:
+            text = (
+                f"A process that calls itself {hello.module_id!r} (pid {hello.pid}) was refused: its secret is wrong."
+            )
+            self._log.add(text, "warning")
             await self._refuse(socket, "The launch secret is not valid: this server did not start this process.")
+            return socket
+        if hello.version != protocol.VERSION:
+            text = f"version {hello.version} of the channel, this server version {protocol.VERSION}"
+            await self._workers.give_up(worker, f"its process speaks {text}")
+            await self._refuse(socket, f"This module speaks {text}.")
             return socket
         connection = ChannelConnection(socket, worker, self._dispatcher, self._workers, self._log)
         earlier, self._open[worker.worker_id] = self._open.get(worker.worker_id), connection
@@ -68,10 +81,6 @@ class Channel:
             return None
         if not isinstance(first, protocol.Hello):
             await self._refuse(socket, "The first message must be a hello.")
-            return None
-        if first.version != protocol.VERSION:
-            text = f"This server speaks version {protocol.VERSION} of the channel, the module version {first.version}."
-            await self._refuse(socket, text)
             return None
         return first
 
@@ -102,6 +111,7 @@ class ChannelConnection:
         self._ready = asyncio.Event()
         self._unacknowledged: dict[str, int] = {}
         self._arrived = asyncio.Event()
+        self._sending_since: float | None = None
         self.closed = asyncio.Event()
 
     async def close(self) -> None:
@@ -117,7 +127,8 @@ class ChannelConnection:
             self._ready.set()
         await self._resume(hello)
         await self._workers.note_contact(worker)
-        helpers = [asyncio.create_task(self._guard(work)) for work in (self._hand_out(), self._acknowledge())]
+        works = (self._hand_out(), self._acknowledge(), self._see_reading())
+        helpers = [asyncio.create_task(self._guard(work)) for work in works]
         try:
             await self._read()
         finally:
@@ -142,16 +153,21 @@ class ChannelConnection:
     async def _read(self) -> None:
         async for frame in self._socket:
             if frame.type is not WSMsgType.TEXT:
-                continue
+                await self._give_up(_what_is_wrong(frame))
+                return
             await self._workers.note_contact(self._worker)
             for line in frame.data.split("\n"):
                 try:
                     message = protocol.decode_to_server(line)
                 except msgspec.DecodeError as error:
-                    text = f"A message on the channel could not be read: {error}"
-                    self._log.add(text, "error", self._worker.module_id)
-                    continue
+                    await self._give_up(f"its process sent a message that cannot be read: {error}")
+                    return
                 await self._take(message)
+
+    async def _give_up(self, why: str) -> None:
+        """Nobody knows what was lost with such a message: the process is not trusted any more, and is started anew."""
+        self._log.add(f"The channel is closed: {why}.", "error", self._worker.module_id)
+        await self._workers.give_up(self._worker, why)
 
     async def _take(self, message: protocol.ToServer) -> None:
         match message:
@@ -160,8 +176,9 @@ class ChannelConnection:
             case protocol.Result():
                 await self._take_result(message)
             case protocol.Started():
-                device = message.inference_device
-                await self._dispatcher.started_long(self._worker, message.command_id, device)
+                if await self._is_its_own(message.command_id, "start"):
+                    device = message.inference_device
+                    await self._dispatcher.started_long(self._worker, message.command_id, device)
             case protocol.Ready():
                 self._worker.initialised = True
                 self._dispatcher.set_room(self._worker, max(1, message.parallelism), max(1, message.long_parallelism))
@@ -175,15 +192,35 @@ class ChannelConnection:
                 pass
 
     async def _take_events(self, message: protocol.Events) -> None:
-        self._note_arrival(message.command_id, message.first + len(message.events) - 1)
-        if message.command_id not in self._worker.running:
-            return
-        events = [_new_event(event, message.first + index) for index, event in enumerate(message.events)]
-        await self._dispatcher.append(message.command_id, events)
+        command_id, first = message.command_id, message.first
+        if await self._is_its_own(command_id, "text"):
+            await self._see_gap(command_id, first)
+            events = [_new_event(event, first + index) for index, event in enumerate(message.events)]
+            await self._dispatcher.append(command_id, events)
+        # Only now: what is acknowledged has been taken in, and so is on disk after the next flush.
+        self._note_arrival(command_id, first + len(message.events) - 1)
 
     async def _take_result(self, message: protocol.Result) -> None:
-        await self._dispatcher.finish(self._worker, message.command_id, message.success, message.output)
-        self._note_arrival(message.command_id, message.n)
+        command_id = message.command_id
+        if await self._is_its_own(command_id, "result"):
+            await self._see_gap(command_id, message.n)
+            await self._dispatcher.finish(self._worker, command_id, message.success, message.output)
+        self._note_arrival(command_id, message.n)
+
+    async def _is_its_own(self, command_id: str, what: str) -> bool:
+        """A module speaks only for commands that it was given, and only until it has answered them."""
+        if await self._dispatcher.runs(self._worker, command_id):
+            return True
+        text = f"A {what} for command {command_id} was ignored: the module does not run that command."
+        self._log.add(text, "warning", self._worker.module_id)
+        return False
+
+    async def _see_gap(self, command_id: str, n: int) -> None:
+        """A reply whose events before number ``n`` are missing must not look like a whole one: it fails here."""
+        last = await self._dispatcher.last_n(command_id)
+        if n > last + 1:
+            error = f"The module's events have a gap: number {n} came after {last}."
+            await self._dispatcher.fail(command_id, Reason.MODULE_ERROR, error)
 
     def _note_arrival(self, command_id: str, n: int) -> None:
         self._unacknowledged[command_id] = n
@@ -196,7 +233,9 @@ class ChannelConnection:
             await asyncio.sleep(ACK_SECONDS)
             self._arrived.clear()
             arrived, self._unacknowledged = self._unacknowledged, {}
-            await self._dispatcher.flush()
+            # What cannot be written ends its command, and then nobody needs the rest.
+            with contextlib.suppress(StorageError):
+                await self._dispatcher.flush()
             await self._send(*(protocol.Ack(command_id, n) for command_id, n in arrived.items()))
 
     # --- what the module is told --------------------------------------------------------------------
@@ -248,16 +287,36 @@ class ChannelConnection:
                 await self._send_frames(waiting)
                 waiting = []
             for content in contents:
-                await self._socket.send_bytes(content)
+                await self._send_frame(content, WSMsgType.BINARY)
         await self._send_frames(waiting)
 
     async def _send_frames(self, messages: list[protocol.ToModule]) -> None:
         for frame in protocol.frames(messages):
-            await self._socket.send_frame(frame, WSMsgType.TEXT)
+            await self._send_frame(frame, WSMsgType.TEXT)
+
+    async def _send_frame(self, frame: bytes, kind: WSMsgType) -> None:
+        self._sending_since = time.monotonic()
+        await self._socket.send_frame(frame, kind)
+        self._sending_since = None
 
     async def _send(self, *messages: protocol.ToModule) -> None:
         async with self._sending:
             await self._send_frames(list(messages))
+
+    async def _see_reading(self) -> None:
+        """Give a process up that does not read: cancel and quit could not reach it either."""
+        while True:
+            await asyncio.sleep(1.0)
+            since = self._sending_since
+            if since is not None and time.monotonic() - since > UNREAD_SECONDS:
+                await self._give_up(f"its process has not read what it was sent for {UNREAD_SECONDS:g} s")
+                return
+
+
+def _what_is_wrong(frame: WSMessage) -> str:
+    if frame.type is WSMsgType.BINARY:
+        return f"its process sent {len(frame.data)} bytes that are not text"
+    return f"its process sent what is not a frame of the channel: {frame.data}"
 
 
 def _is_order(command: Command) -> bool:

@@ -88,9 +88,13 @@ class CommandPolls:
 
     async def _new_text(self, command: Command, after: int) -> dict[str, Any]:
         page = await self._dispatcher.read(command.command_id, after, 0)
-        text = "".join(event.data for event in page.events if event.kind is EventKind.DELTA)
-        last = page.events[-1].seq if page.events else after
-        return {"reply": text, "lastSeq": last, "historyGone": page.gone}
+        events = page.events
+        starts = [index for index, event in enumerate(events) if event.kind is EventKind.STARTED]
+        anew = bool(starts) and events[starts[-1]].data["delivery"] > 1
+        valid = events[starts[-1] :] if anew else events
+        text = "".join(event.data for event in valid if event.kind is EventKind.DELTA)
+        last = events[-1].seq if events else after
+        return {"reply": text, "lastSeq": last, "historyGone": page.gone, "startedAnew": anew}
 
     def _trailer(self, command: Command, action: str, code: int) -> dict[str, Any]:
         return {

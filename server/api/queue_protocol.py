@@ -66,12 +66,11 @@ class QueueProtocol:
         if command.control and command.name == QUIT:
             output = msgspec.Raw(b'{"success":true}')
             await self._dispatcher.finish(worker, command.command_id, True, output)
-        body = {
-            "reqid": command.command_id,
-            "reqtype": command.name,
-            "payload": await asyncio.to_thread(_wire_payload, command.name, claim.payload),
-        }
-        return json_answer(body)
+        if claim.payload.files:  # they may be large, and on disk
+            payload = await asyncio.to_thread(_wire_payload, command.name, claim.payload)
+        else:
+            payload = _wire_payload(command.name, claim.payload)
+        return json_answer({"reqid": command.command_id, "reqtype": command.name, "payload": payload})
 
     async def _answer(self, request: web.Request) -> web.Response:
         if not is_loopback(request):

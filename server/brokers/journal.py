@@ -1,7 +1,8 @@
 """The journal: events that clients may have seen already and that the record store does not have yet.
 
-The store takes events in batches, every 50 ms. Until then they are here, in the file cache of the system, which a killed
-process leaves behind. A write costs a few microseconds. (A power cut may lose it, as it may lose the store's last moments.)
+The store takes events in batches, every 50 ms. Until then they are here, in the file cache of the system, which a
+killed process leaves behind. A write costs a few microseconds. (A power cut may lose it, as it may lose the store's
+last moments.)
 """
 
 from __future__ import annotations

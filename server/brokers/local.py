@@ -25,6 +25,7 @@ from .writer import Writer
 
 RETRY_AFTER_SECONDS = 5
 
+
 class _Waiter:
     """A worker waiting for a command."""
 
@@ -354,9 +355,9 @@ class LocalBroker:
             self._queue(entry.command.queue).line(entry.command).put(entry.command.owner, entry.command.command_id)
 
     async def _save(self, entry: Entry, *, promoted: bool) -> None:
-        """Write a long command's new record. Raises ``StorageError`` only for one that was not long before:
+        """Write a long command's new record. Raises ``StorageError`` only for one that was not long before.
 
-        what has been accepted goes on, and ends, also without a disk; it is written when there is one again.
+        What has been accepted goes on, and ends, also without a disk; it is written when there is one again.
         """
         entry.unsaved = True
         if promoted:

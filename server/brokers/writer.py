@@ -60,7 +60,7 @@ class Writer:
             self._flusher = asyncio.create_task(self._flush_soon())
 
     async def flush(self) -> None:
-        """Return when everything noted so far is in the store. Raises ``StorageError``; then it is tried again later."""
+        """Return when everything noted so far is in the store. Raises ``StorageError``; then it is tried again."""
         async with self._writing:
             behind, self._behind = self._behind, {}
             if not behind:
@@ -113,9 +113,12 @@ class Writer:
                 await self.flush()
             except StorageError as error:
                 if self.on_unwritable is not None:
-                    await self.on_unwritable([cid for cid, entry in self._behind.items() if entry.unwritten], error)
+                    await self.on_unwritable(self._cut_off(), error)
                 await asyncio.sleep(RETRY_SECONDS)
             await asyncio.sleep(FLUSH_SECONDS)
+
+    def _cut_off(self) -> list[str]:
+        return [cid for cid, entry in self._behind.items() if entry.unwritten and not entry.latest.ended]
 
 
 def _rows(entry: Entry, events: list[Event]) -> list[Row]:

@@ -16,7 +16,7 @@ import msgspec
 from ..brokers.base import Broker, Claim
 from .command import LIVE, Change, Command, CommandState, Payload, Reason, new_command_id
 from .control import CANCEL, cancel_payload, control_command
-from .errors import CommandError, NotAcceptingError, UnknownCommandError
+from .errors import CommandError, NotAcceptingError, StorageError, UnknownCommandError
 from .reply_buffer import EventPage, NewEvent, Reply
 from .routing import Route
 from .workers import Worker
@@ -40,6 +40,7 @@ class Dispatcher:
         self._known_long: set[tuple[str, str]] = set()
         self._closed: dict[str, CommandError] = {}
         self._deadlines: set[asyncio.Task[None]] = set()
+        broker.on_unwritable(self._cut_off)
         self.accepting = True
         self.on_overdue: Callable[[str], Awaitable[None]] | None = None
         """Called with the id of a worker that did not stop a cancelled command in time."""
@@ -155,12 +156,25 @@ class Dispatcher:
         return None if command is None or command.ended else command.worker_id
 
     async def put_back(self, worker: Worker, command_id: str) -> None:
-        """A claimed command did not reach its worker: queue it again, as if it had not been handed out."""
+        """A claimed command did not reach its worker: queue it again, as if it had not been handed out.
+
+        One that the worker had begun and does not know any more ends, as does one that was to be stopped.
+        """
         self._release(worker, command_id)
         command = await self._broker.get(command_id)
-        if command is not None:
-            command.deliveries -= 1
+        if command is None or command.ended:
+            return
+        if command.control:
             await self._broker.requeue(command_id)
+        else:
+            await self._lose(command, "Its process does not know it any more.", deliberate=True)
+
+    async def runs(self, worker: Worker, command_id: str) -> bool:
+        """Whether this worker was given the command, and has not answered it yet."""
+        if command_id in worker.running:
+            return True
+        command = await self._broker.get(command_id)
+        return command is not None and command.control and command.worker_id == worker.worker_id
 
     async def started_long(self, worker: Worker, command_id: str, inference_device: str) -> None:
         """``process()`` returned a callable: the command is long from now on, and on disk when this returns."""
@@ -174,7 +188,10 @@ class Dispatcher:
             return
         self._known_long.add((command.module_id, command.name))
         change = Change(long=True, started_at=time.time(), inference_device=inference_device)
-        await self._broker.transition(command_id, {command.state} & LIVE, command.state, change)
+        try:
+            await self._broker.transition(command_id, {command.state} & LIVE, command.state, change)
+        except StorageError as error:
+            await self._cut_off([command_id], error)
 
     async def note_long(self, command_id: str) -> None:
         """A queued or running command has shown that its route starts long commands."""
@@ -190,7 +207,7 @@ class Dispatcher:
     async def finish(self, worker: Worker, command_id: str, success: bool, output: msgspec.Raw) -> bool:
         """Take a worker's final answer; false when nobody waits for it any more."""
         command = await self._broker.get(command_id)
-        if command is None or command.ended:
+        if command is None or command.ended or not await self.runs(worker, command_id):
             self._release(worker, command_id)
             return False
         ended = await self._end_with_result(command, success, output)
@@ -200,6 +217,12 @@ class Dispatcher:
         elif command.name == CANCEL:
             await self._broker.forget(command_id)
         return ended is not None
+
+    async def fail(self, command_id: str, reason: Reason, error: str) -> None:
+        """End a running command whose worker cannot go on with it, and ask the worker to stop it."""
+        ended = await self._stop(command_id, CommandState.FAILED, reason, error)
+        if ended is not None and ended.worker_id is not None:
+            await self._ask_to_stop(ended, ended.worker_id)
 
     async def last_n(self, command_id: str) -> int:
         """Return the highest module-side event number that arrived."""
@@ -249,13 +272,11 @@ class Dispatcher:
 
         ``deliberate``: the server stopped it, so its commands are not suspected of having killed it.
         """
-        for command_id in list(worker.running):
+        own = [c.command_id for c in await self._broker.records() if c.worker_id == worker.worker_id]
+        for command_id in [*worker.running, *own]:
             self._release(worker, command_id)
             command = await self._broker.get(command_id)
-            if command is not None and not command.ended:
-                await self._lose(command, detail, deliberate)
-        for command in await self._broker.records():
-            if command.control and command.worker_id == worker.worker_id:
+            if command is not None and not command.ended and command.worker_id == worker.worker_id:
                 await self._lose(command, detail, deliberate)
 
     async def recover(self, workers: Iterable[Worker]) -> list[Command]:
@@ -358,6 +379,13 @@ class Dispatcher:
         command = await self._broker.get(command_id)
         if command is not None and not command.ended and self.on_overdue is not None:
             await self.on_overdue(worker_id)
+
+    async def _cut_off(self, command_ids: list[str], error: StorageError) -> None:
+        """Their events cannot be kept: the running ones end, and say so. Those that wait are on disk already."""
+        for command_id in command_ids:
+            command = await self._broker.get(command_id)
+            if command is not None and command.state is CommandState.RUNNING:
+                await self.fail(command_id, Reason.STORAGE_FULL, f"The reply could not be kept. {error}")
 
     async def _lose(self, command: Command, detail: str, deliberate: bool, reason: Reason = Reason.MODULE_LOST) -> None:
         """Decide about one command whose worker has ended."""

@@ -10,6 +10,7 @@ import msgspec
 
 from ..brokers.base import Broker
 from .command import LIVE, Change, Command, CommandState, Reason
+from .errors import StorageError
 
 SWEEP_SECONDS = 10.0
 QUICK_SECONDS = 60.0
@@ -50,7 +51,8 @@ class Retention:
         """Forget and expire what is due. ``now``: seconds since the epoch."""
         for command in await self._broker.records():
             if self._forgettable(command, now):
-                await self._broker.forget(command.command_id)
+                with contextlib.suppress(StorageError):  # the next sweep tries again
+                    await self._broker.forget(command.command_id)
             elif command.ended_at is not None and now - command.ended_at > self._settings.reply:
                 await self._broker.trim(command.command_id)
             elif self._waited_too_long(command, now):

@@ -49,7 +49,7 @@ class Worker(msgspec.Struct, kw_only=True):
     initialised: bool = False
     """The module has said that it takes commands (channel only)."""
     failure: str | None = None
-    """Why the module itself said that it cannot work."""
+    """What its process did that makes it useless: it is to be stopped, and started anew."""
     parallelism: int = 1
     started_at: float = msgspec.field(default_factory=time.time)
     last_seen: float = 0.0
@@ -107,6 +107,11 @@ class WorkerRegistry:
         if not worker.heard:
             worker.heard = True
             await self.announce()
+
+    async def give_up(self, worker: Worker, why: str) -> None:
+        """Let the supervisor stop a process that does not keep to the protocol; the first reason counts."""
+        worker.failure = worker.failure or why
+        await self.announce()
 
     async def announce(self) -> None:
         """Wake everybody who waits for a worker to change."""

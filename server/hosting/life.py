@@ -22,6 +22,7 @@ from .launch_environment import Launch, launch_environment
 from .launch_plan import LaunchPlan
 from .leftovers import LaunchNote, LaunchRecord
 from .macros import Macros
+from .memory_watch import over_limit
 from .module_log import ModuleLog
 from .module_settings import ModuleSettings
 from .process import ChildProcess, describe_exit
@@ -48,10 +49,14 @@ class Surroundings(msgspec.Struct, frozen=True):
 
 
 class End(msgspec.Struct, frozen=True):
-    """How a life ended. ``deliberate``: the server wanted it, so it does not count against the module."""
+    """How a life ended. ``deliberate``: the server wanted it, so it does not count against the module.
+
+    ``prevented``: it could not even begin, for a reason that lies with this machine and may pass.
+    """
 
     reason: str
     deliberate: bool = False
+    prevented: bool = False
     exit_code: int | None = None
 
 
@@ -117,14 +122,24 @@ class Life:
         self._around.workers.add(worker)
         end = End("its start was interrupted", deliberate=True)
         try:
-            if self._orphan is None:
-                await asyncio.to_thread(launches.add, self._note(plan))
-            end = await self._run_process(plan, macros)
+            end = await self._run_noted(plan, macros)
         finally:
             await self._around.dispatcher.worker_gone(worker, f"It ended: {end.reason}.", end.deliberate)
             self._around.workers.remove(worker.worker_id)
-            await asyncio.to_thread(launches.remove, worker.worker_id)
+            with contextlib.suppress(OSError):  # a note too many does no harm: there is no such process
+                await asyncio.to_thread(launches.remove, worker.worker_id)
         return end
+
+    async def _run_noted(self, plan: LaunchPlan, macros: Macros) -> End:
+        """No process without a note of it: a server that starts after this one was killed could not find it."""
+        launches = self._around.launches
+        try:
+            if self._orphan is None:
+                await asyncio.to_thread(launches.add, self._note(plan))
+        except OSError as error:
+            text = f"its start could not be noted in {launches.path.parent}: {error.strerror}"
+            return End(text, deliberate=True, prevented=True)
+        return await self._run_process(plan, macros)
 
     async def _run_process(self, plan: LaunchPlan, macros: Macros) -> End:
         self._log.new_process()
@@ -138,7 +153,7 @@ class Life:
         finally:
             process.kill_now()
         self._log.end_of_output()
-        return End(self._reason(cause, process), cause.deliberate, process.exit_code)
+        return End(self._reason(cause, process), cause.deliberate, exit_code=process.exit_code)
 
     def _note(self, plan: LaunchPlan) -> LaunchNote:
         worker = self.worker
@@ -157,7 +172,8 @@ class Life:
         process = await ChildProcess.start(
             plan.command, plan.folder, environment, self._log.line, self.worker.worker_id
         )
-        await asyncio.to_thread(self._around.launches.started, self.worker.worker_id, process.pid)
+        with contextlib.suppress(OSError):  # it is found by its launch id as well, but then it is not adopted
+            await asyncio.to_thread(self._around.launches.started, self.worker.worker_id, process.pid)
         return process
 
     # --- watching -----------------------------------------------------------------------------------
@@ -165,6 +181,8 @@ class Life:
     async def _watch(self, process: AnyProcess) -> _Cause:
         """Wait until there is a cause to end, or the end itself."""
         watchers = [self._see_exit(process), self._see_failure(), self._see_silence(), self._become_ready()]
+        if self._module.launch_settings.memory_limit_mb > 0:
+            watchers.append(self._see_memory(process))
         tasks = [asyncio.create_task(self._guarded(watcher)) for watcher in watchers]
         try:
             return await asyncio.shield(self._cause)
@@ -182,12 +200,12 @@ class Life:
 
     async def _see_exit(self, process: AnyProcess) -> None:
         await process.wait()
-        self._settle(_Cause())
+        self._settle(_Cause(self.worker.failure or ""))
 
     async def _see_failure(self) -> None:
         worker = self.worker
         await self._around.workers.wait_for(lambda: worker.failure is not None)
-        self._settle(_Cause(f"it says that it cannot work: {worker.failure}"))
+        self._settle(_Cause(worker.failure or ""))
 
     async def _see_silence(self) -> None:
         watch = SilenceWatch(time.monotonic)
@@ -195,6 +213,11 @@ class Life:
             await asyncio.sleep(_LOOK_SECONDS)
             if self.worker.heard and watch.silent(self.worker.last_seen):
                 self._settle(_Cause("its process is alive but has said nothing for 30 s"))
+
+    async def _see_memory(self, process: AnyProcess) -> None:
+        limit = self._module.launch_settings.memory_limit_mb
+        used = await over_limit(process.pid, limit)
+        self._settle(_Cause(f"it used {used} MB of memory, more than its limit of {limit} MB (MemoryLimitMb)"))
 
     async def _become_ready(self) -> None:
         worker = self.worker
@@ -204,13 +227,24 @@ class Life:
         except asyncio.TimeoutError:
             self._settle(_Cause(f"its process made no contact with the server within {seconds:g} s"))
             return
+        limit = self._module.launch_settings.start_timeout_secs or None
+        try:
+            ready = await asyncio.wait_for(self._until_it_answers(), limit)
+        except asyncio.TimeoutError:
+            self._settle(_Cause(f"its process is in contact but was not ready within {limit:g} s (StartTimeoutSecs)"))
+            return
+        if ready:
+            self._ready = True
+            await self._on_ready()
+
+    async def _until_it_answers(self) -> bool:
+        """Over the channel it may load its model as long as it likes, unless its settings say otherwise."""
         while not await self._answers():
-            if worker.kind == "queue":
+            if self.worker.kind == "queue":
                 # It polls only after its initialise(), so now it should answer.
                 self._settle(_Cause(f"its process is in contact but answered no command within {PROBE_SECONDS:g} s"))
-                return
-        self._ready = True
-        await self._on_ready()
+                return False
+        return True
 
     async def _answers(self) -> bool:
         """Whether it answers a real command. Over the channel, none is handed out until its initialise() has ended."""

@@ -62,10 +62,15 @@ class LaunchSettings(_Section, frozen=True, kw_only=True):
     queue: str = ""
     parallelism: int = 0
     required_mb: int = 0
+    memory_limit_mb: int = 0
+    """Resident MB of its processes after which it is stopped; 0 is no limit."""
     log_verbosity: str = "Quiet"
     sdk: str = "Millrace"
     start_timeout_secs: float = 0.0
-    """Seconds until the process must have made contact; 0 is the server's default."""
+    """Seconds until the process must have made contact, and then until it must be ready.
+
+    0: the server's default for the contact, and no limit for ``initialise()``.
+    """
 
 
 class GpuOptions(_Section, frozen=True, kw_only=True):

@@ -16,6 +16,9 @@ from .module_settings import ModuleSettings
 from .restart_policy import RestartPolicy
 from .state import Standing, State
 
+PREVENTED_SECONDS = 5.0
+"""How long to wait when the machine, and not the module, was the reason that it could not be started."""
+
 
 class Recipe(msgspec.Struct, frozen=True):
     """What the supervisor starts, again and again."""
@@ -77,7 +80,10 @@ class Supervisor:
             orphan = None
             if self._stopping.is_set():
                 return
-            if end.deliberate:
+            if end.prevented:
+                if not await self._back_off(end.reason, PREVENTED_SECONDS):
+                    return
+            elif end.deliberate:
                 self._policy.stopped()
                 self._log.say(f"Started again: {end.reason}.", "warning")
             elif not await self._wait_for_next_start(end):
@@ -107,7 +113,10 @@ class Supervisor:
         if delay is None:
             await self.standing.change(State.FAILED, f"{end.reason}; this happened {self._often}, so it stays stopped")
             return False
-        await self.standing.change(State.BACKOFF, f"{end.reason}; it is started again in {delay:.0f} s")
+        return await self._back_off(end.reason, delay)
+
+    async def _back_off(self, reason: str, delay: float) -> bool:
+        await self.standing.change(State.BACKOFF, f"{reason}; it is started again in {delay:.0f} s")
         try:
             await asyncio.wait_for(self._stopping.wait(), delay)
         except asyncio.TimeoutError:

@@ -2,47 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
 
-from playwright.sync_api import Page, Response, expect
+import pytest
+from playwright.sync_api import expect
 
+from tests.support.browser_chat import EVENTS, Traffic, asked, record_of
 from tests.support.browser_explorer import MODULE, Explorer
 from tests.support.browser_session import Visitor
 
 HOSTILE = '<img src=x onerror="top.attacked = true"><script>top.attacked = true</script><b>bold</b>'
-
-
-def is_chat(response: Response) -> bool:
-    return response.url.split("?")[0].endswith("/v1/text/chat")
-
-
-def asked(explorer: Explorer, prompt: str) -> str:
-    """Sends `prompt`; returns the id of its command."""
-    with explorer.page.expect_response(is_chat) as answer:
-        explorer.send(prompt)
-    command_id: str = answer.value.json()["commandId"]
-    return command_id
-
-
-def record_of(explorer: Explorer, command_id: str) -> dict[str, Any]:
-    """What the server itself tells about a command."""
-    answer = explorer.page.request.post(
-        f"{explorer.url}/v1/{MODULE}/get_command_status", form={"commandId": command_id, "moduleId": MODULE}
-    )
-    body: dict[str, Any] = answer.json()
-    return body
-
-
-def poll_ids(page: Page) -> set[str]:
-    """A set that fills with the command ids of all poll answers that the page gets."""
-    seen: set[str] = set()
-
-    def note(response: Response) -> None:
-        if response.url.endswith("/get_command_status"):
-            seen.add(response.json()["commandId"])
-
-    page.on("response", note)
-    return seen
 
 
 def was_attacked(explorer: Explorer) -> bool:
@@ -86,14 +55,14 @@ def test_a_long_reply_can_be_stopped_and_the_next_is_not_affected(explorer: Expl
 
 def test_two_tabs_each_get_their_own_whole_reply(guest: Visitor, server_url: str) -> None:
     one, two = (Explorer(guest.tab(), server_url).open("#LlamaChat") for _ in range(2))
-    ids = (poll_ids(one.page), poll_ids(two.page))
+    seen = (Traffic.of(one.page), Traffic.of(two.page))
     for tab in (one, two):
         tab.make_replies_long(300)
     commands = (asked(one, "What is a module?"), asked(two, "How do I cancel a command?"))
-    for tab, command_id, seen in zip((one, two), commands, ids, strict=True):
+    for tab, command_id, traffic in zip((one, two), commands, seen, strict=True):
         tab.wait_for_state("completed")
         assert tab.reply() == record_of(tab, command_id)["reply"].strip() != ""
-        assert seen == {command_id}
+        assert {*traffic.streams, *traffic.polls} == {command_id}
     assert one.reply() != two.reply()
 
 
@@ -104,8 +73,16 @@ def test_html_in_a_prompt_is_text(explorer: Explorer) -> None:
     assert not was_attacked(explorer)
 
 
-def test_html_in_a_reply_is_text(explorer: Explorer) -> None:
-    explorer.alter(f"{MODULE}/get_command_status", lambda body: body.update(reply=HOSTILE))
+@pytest.mark.parametrize("way", ["streamed", "polled"])
+def test_html_in_a_reply_is_text(explorer: Explorer, way: str) -> None:
+    if way == "streamed":
+        end = {"state": "completed", "result": {"reply": HOSTILE}}
+        body = f"id: 1\nevent: delta\ndata: {json.dumps({'text': HOSTILE})}\n\n"
+        body += f"id: 2\nevent: result\ndata: {json.dumps(end)}\n\n"
+        explorer.page.route(EVENTS, lambda route: route.fulfill(content_type="text/event-stream", body=body))
+    else:
+        explorer.page.route(EVENTS, lambda route: route.abort())
+        explorer.alter(f"{MODULE}/get_command_status", lambda answer: answer.update(reply=HOSTILE))
     asked(explorer, "What is a module?")
     explorer.wait_for_state("completed")
     assert explorer.reply() == HOSTILE

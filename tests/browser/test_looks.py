@@ -57,6 +57,31 @@ def test_the_frame_is_as_high_as_its_content(explorer: Explorer) -> None:
     )
 
 
+@pytest.mark.parametrize("size", [PHONE, DESKTOP])
+def test_a_long_chat_scrolls_inside_its_box(browser: Browser, server_url: str, size: tuple[int, int]) -> None:
+    with visitor(browser, size=size) as guest:
+        explorer = Explorer(guest.tab(), server_url).open("#LlamaChat")
+        explorer.make_replies_long(1_000)
+        explorer.send("What is a module?")
+        explorer.wait_for_state("completed")
+        scrolls = "(log) => [log.scrollHeight > log.clientHeight, log.offsetHeight / parent.innerHeight]"
+        inside, share = explorer.part("log").evaluate(scrolls)
+        assert inside
+        assert share == pytest.approx(0.55, abs=0.01)
+
+
+def test_on_a_phone_each_button_has_one_line(browser: Browser, server_url: str) -> None:
+    with visitor(browser, size=PHONE) as guest:
+        explorer = Explorer(guest.tab(), server_url).open("#LlamaChat")
+        lines = """(button) => {
+          const range = document.createRange();
+          range.selectNodeContents(button);
+          return new Set([...range.getClientRects()].map((rectangle) => rectangle.top)).size;
+        }"""
+        explorer.inside()
+        assert [explorer.part(name).evaluate(lines) for name in ("send", "stop", "clear")] == [1, 1, 1]
+
+
 def test_on_a_phone_the_modules_are_behind_a_button(browser: Browser, server_url: str) -> None:
     with visitor(browser, size=PHONE) as guest:
         explorer = Explorer(guest.tab(), server_url).open("#/log")

@@ -9,7 +9,7 @@ HELPERS = [
     "previewImage", "showPreviewImage", "clearImagePreview", "showResultsImage", "showResultsImageData",
     "clearImageResult", "showResultsBoundingBoxes", "showResultsMasks", "previewSound", "setSound", "confidence",
     "delay", "setModelList", "makeGET", "makePOST", "showError", "showWarning", "showInfo", "showLogOutput",
-    "showCommunication",
+    "showCommunication", "followCommand",
 ]  # fmt: skip
 SHARED = ["results", "imgPreview", "imgMask", "sndPreview", "imgResult", "serviceUrl", "serviceTimeoutSecTxt", "status"]
 HOSTILE = "<img src=x onerror='top.attacked = true'>"

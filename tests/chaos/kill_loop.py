@@ -81,7 +81,7 @@ async def run(folder: Path, iterations: int, seed: int) -> tuple[dict[str, Any],
                 if number % 10 == 0:
                     print(f"{number} of {iterations}: {load.events} events", file=sys.stderr, flush=True)
             await load.drain(DRAIN_SECONDS)
-            records = await load.records()
+            records = await load.ended_records(DRAIN_SECONDS)
         rows, faults = judge(load, records)
     left = chaos.module_pids()
     faults += [f"process {pid} was left behind" for pid in left]

@@ -64,8 +64,17 @@ class Load:
         """How many events have arrived."""
         return sum(follower.received for follower in self.followers.values())
 
-    async def records(self) -> dict[str, dict[str, Any]]:
-        """Return every long command that the server knows, by id."""
+    async def ended_records(self, seconds: float) -> dict[str, dict[str, Any]]:
+        """Return every long command that the server knows, by id, when all have ended or the time has passed."""
+        deadline = asyncio.get_running_loop().time() + seconds
+        while True:
+            records = await self._records()
+            ended = all(record["ended_at"] is not None for record in records.values())
+            if ended or asyncio.get_running_loop().time() > deadline:
+                return records
+            await asyncio.sleep(PAUSE)
+
+    async def _records(self) -> dict[str, dict[str, Any]]:
         found: dict[str, dict[str, Any]] = {}
         while True:
             page = await self._get(f"/v1/commands?offset={len(found)}&limit=100")
@@ -97,9 +106,10 @@ class Load:
     async def _submit(self, follower: Follower) -> str | None:
         words = len(follower.expected.split())
         pause = self._dice.choice([0.0, 0.005, 0.02, 0.05])
-        body = await self._post("/v1/talker/count", name=follower.name, to=words, pause=pause)
+        route = self._dice.choice(["count", "count", "again"])
+        body = await self._post(f"/v1/talker/{route}", name=follower.name, to=words, pause=pause)
         if body is None:
-            self.counts["submitted, no answer"] += 1
+            self.counts["asked while the server was down"] += 1
         elif "commandId" not in body:
             self.counts["refused"] += 1
             await asyncio.sleep(PAUSE)
@@ -163,7 +173,7 @@ class Load:
             token = f"q{self._made}:"
             body = await self._post("/v1/talker/echo", token=token)
             if body is None:
-                self.counts["quick, no answer"] += 1
+                self.counts["quick, asked while the server was down or cut off"] += 1
             elif not body.get("success"):
                 self.counts[f"quick, failed ({body.get('reason') or body.get('code')})"] += 1
             elif body["values"] != {"token": token}:

@@ -23,8 +23,9 @@ class ChaosServer:
     def __init__(self, folder: Path, **environment: str) -> None:
         modules = folder / "modules"
         shutil.copytree(TALKER, modules / "Talker")
+        _add_idempotent_route(modules / "Talker" / "modulesettings.json")
         self._start_file = str(modules / "Talker" / "talker.py")
-        self.server = ServerProcess(folder, modules, **environment)
+        self.server = ServerProcess(folder, modules, 0, **environment)
         self.starts = 0
 
     def __enter__(self) -> ChaosServer:
@@ -76,3 +77,9 @@ class ChaosServer:
     def _start_in_vain(self) -> None:
         with contextlib.suppress(AssertionError):  # it is killed before it listens
             self.start()
+
+
+def _add_idempotent_route(settings: Path) -> None:
+    """``talker/again`` counts like ``talker/count``, and may be run again after its process died."""
+    route = '{"Route": "talker/again", "Command": "count", "LongRunning": true, "Idempotent": true},'
+    settings.write_text(settings.read_text().replace('"RouteMaps": [', f'"RouteMaps": [{route}'))

@@ -148,7 +148,8 @@ class ChannelServer:
         with contextlib.suppress(ConnectionError):
             async for frame in socket:
                 if frame.type is WSMsgType.TEXT:
-                    await self._hear(socket, protocol.decode_to_server(frame.data))
+                    for line in frame.data.split("\n"):
+                        await self._hear(socket, protocol.decode_to_server(line))
         return socket
 
     async def _hear(self, socket: web.WebSocketResponse, message: protocol.ToServer) -> None:

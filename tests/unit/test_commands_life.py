@@ -27,7 +27,7 @@ from server.commands.command import Command, CommandState, Payload
 from server.commands.control import CANCEL
 from server.commands.dispatcher import Dispatcher, DispatchSettings
 from server.commands.errors import QueueFullError, UnknownCommandError
-from server.commands.reply_buffer import EventKind, NewEvent
+from server.commands.reply_buffer import Event, EventKind, NewEvent
 from server.commands.routing import Route
 from server.commands.workers import Room, Worker
 
@@ -165,6 +165,24 @@ class CommandLife(RuleBasedStateMachine):
         self.accepted = {cid: owner for cid, owner in self.accepted.items() if cid in known}
         self.workers = [self.new_worker(), self.new_worker()]
 
+    @precondition(lambda self: bool(self.long))
+    @rule()
+    def kill_server(self) -> None:
+        """At any moment, whatever is on its way to disk: what was seen is there again, under the same numbers."""
+        seen = {c.command_id: self.events(c.command_id) for c in self.commands() if c.long}
+        killed, left = self.folder, Path(tempfile.mkdtemp())
+        shutil.copytree(killed, left, dirs_exist_ok=True)
+        self.run(self.dispatcher.close())
+        self.run(self.broker.close())
+        self.folder = left
+        self.open()
+        self.run(self.dispatcher.recover([]))
+        shutil.rmtree(killed)
+        for command_id, events in seen.items():
+            assert self.events(command_id)[: len(events)] == events
+        self.accepted = {cid: owner for cid, owner in self.accepted.items() if cid in seen}
+        self.workers = [self.new_worker(), self.new_worker()]
+
     @invariant()
     def final_states_are_final(self) -> None:
         for command in self.commands():
@@ -206,6 +224,11 @@ class CommandLife(RuleBasedStateMachine):
 
     def commands(self) -> list[Command]:
         return [c for c in self.run(self.broker.records()) if not c.control]
+
+    def events(self, command_id: str) -> list[Event]:
+        page = self.run(self.broker.read(command_id, 0, 0))
+        assert page is not None
+        return page.events
 
     def find(self, command_id: str) -> Command | None:
         return self.run(self.broker.get(command_id))

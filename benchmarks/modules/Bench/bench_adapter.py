@@ -10,7 +10,7 @@ from codeproject_ai_sdk import JSON, ModuleRunner, RequestData
 
 
 class Bench(ModuleRunner):
-    """One method for each route; the long ones wait for ``go``, so that all of them begin at once."""
+    """One method for each route; long ones wait for ``go`` when they are told to, so that all of them begin at once."""
 
     def initialise(self) -> None:
         """Prepare the starting signal."""
@@ -28,6 +28,8 @@ class Bench(ModuleRunner):
             case "go":
                 go, self._go = self._go, threading.Event()
                 go.set()
+            case _:
+                pass
         return {"success": True, "output": data.get_value("n")}
 
     def tokens(self, data: RequestData) -> JSON:
@@ -50,8 +52,10 @@ class Bench(ModuleRunner):
         return {"success": True}
 
     def _begin(self, data: RequestData) -> None:
-        data.reply.update(waiting=True)
-        self._go.wait()
+        if data.get_value("wait"):
+            go = self._go
+            data.reply.update(waiting=True)
+            go.wait()
 
 
 if __name__ == "__main__":
