@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable
 
 import msgspec
 
@@ -48,8 +47,3 @@ def post(program: Program, path: str) -> bytes:
     with urllib.request.urlopen(request, timeout=30) as answer:
         body: bytes = answer.read()
     return body
-
-
-def medians_of(rounds: list[Watched], pick: Callable[[Watched], float]) -> list[float]:
-    """Return one figure of every round."""
-    return [pick(watched) for watched in rounds]
