@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import gc
 import os
 import signal
 import sys
@@ -61,11 +62,18 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
         uvloop.run(work)
 
 
+def _tune_collector() -> None:
+    """Collect seldom, and never what lives as long as the server: else it is a tenth of a quick command's cost."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+
+
 async def _serve(settings: ServerSettings) -> None:
     from .app import run
 
     stop = asyncio.Event()
     _on_signals(stop)
+    _tune_collector()
     await run(settings, stop)
 
 

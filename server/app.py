@@ -8,7 +8,7 @@ import socket
 
 from aiohttp import web
 
-from .api.application import new_application
+from .api.application import add_module_routes, new_application
 from .api.channel import Channel
 from .api.command_polls import CommandPolls
 from .api.commands import CommandRoutes
@@ -63,6 +63,7 @@ class App:
         LogRoutes(self.log, bodies).add_to(app)
         add_module_list(app, self.host)
         add_pages(app, ROOT / "explorer")
+        add_module_routes(app, module_routes.handle)
         return app
 
     async def start(self) -> int:

@@ -10,6 +10,9 @@ from ..log_book import LogBook
 from .errors import error_middleware
 from .owner import owner_middleware
 
+MODULE_ROUTES = "module-routes"
+"""The name of the resource that takes what no other route under ``/v1/`` takes."""
+
 
 def new_application(settings: ServerSettings, log: LogBook, module_routes: Handler) -> web.Application:
     """Return an application without routes; ``module_routes`` answers what they leave under ``/v1/``."""
@@ -17,22 +20,31 @@ def new_application(settings: ServerSettings, log: LogBook, module_routes: Handl
     return web.Application(middlewares=middlewares, client_max_size=settings.max_body_bytes)
 
 
+def add_module_routes(app: web.Application, handler: Handler) -> None:
+    """Let ``handler`` answer what is left under ``/v1/``; called after all other routes were added."""
+    resource = app.router.add_resource("/v1/{module_route:.+}", name=MODULE_ROUTES)
+    resource.add_route("POST", handler)
+    resource.add_route("GET", handler)
+
+
 def _lenient_paths(module_routes: Handler) -> Middleware:
     """Accept any letter case and a trailing slash, as clients of the ancestor do."""
 
     @web.middleware
     async def find(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.match_info.http_exception is None:
+        found = request.match_info
+        module_route = found.http_exception is None and found.route.name == MODULE_ROUTES
+        if found.http_exception is None and not module_route:
             return await handler(request)
         plain = "/" + request.path.strip("/").lower()
         if plain != request.path:
             twin = request.clone(rel_url=request.rel_url.with_path(plain, keep_query=True))
             found = await request.app.router.resolve(twin)
-            if found.http_exception is None:
+            if found.http_exception is None and found.route.name != MODULE_ROUTES:
                 twin._match_info = found  # aiohttp's own dispatch sets it the same way
                 found.add_app(request.app)
                 return await found.handler(twin)
-        if request.method in ("GET", "POST") and plain.startswith("/v1/"):
+        if module_route or (request.method in ("GET", "POST") and plain.startswith("/v1/")):
             return await module_routes(request)
         return await handler(request)
 

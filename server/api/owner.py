@@ -30,10 +30,11 @@ def is_loopback(request: web.Request) -> bool:
 
 def owner_middleware(settings: ServerSettings) -> Middleware:
     """Return the middleware that finds the owner of each request and turns strangers away."""
+    local = settings.loopback_only
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
-        refusal = _browser_refusal(request, settings)
+        refusal = _browser_refusal(request, local)
         if refusal is not None:
             return refusal
         owner = _owner(request, settings)
@@ -79,10 +80,10 @@ def _allowed_address(request: web.Request, settings: ServerSettings) -> bool:
     return any(address in ipaddress.ip_network(network, strict=False) for network in settings.allowed_addresses)
 
 
-def _browser_refusal(request: web.Request, settings: ServerSettings) -> web.Response | None:
+def _browser_refusal(request: web.Request, loopback_only: bool) -> web.Response | None:
     """Refuse a foreign page's request (Origin) and a foreign name for this machine (Host)."""
     host = _name(f"//{request.host}")
-    if settings.loopback_only and host not in _LOOPBACK_NAMES:
+    if loopback_only and host not in _LOOPBACK_NAMES:
         text = f"This server answers only to localhost, not to the name '{host}'."
         return error(text, status=403, code=403)
     origin = request.headers.get("Origin")

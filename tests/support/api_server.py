@@ -12,7 +12,7 @@ import msgspec
 from aiohttp.test_utils import TestClient, TestServer
 from aiohttp.web import Application, Request
 
-from server.api.application import new_application
+from server.api.application import add_module_routes, new_application
 from server.api.command_polls import CommandPolls
 from server.api.commands import CommandRoutes
 from server.api.logs import LogRoutes
@@ -59,6 +59,7 @@ class ApiServer:
         CommandRoutes(self.dispatcher).add_to(self.app)
         ServerStatus(self.settings.compatible_version, self.dispatcher).add_to(self.app)
         LogRoutes(self.log, bodies).add_to(self.app)
+        add_module_routes(self.app, modules.handle)
 
     async def claim(self, quick: int = 1, long: int = 1) -> Claim:
         """Take the next command, as the module would."""
