@@ -435,12 +435,11 @@ SMALL = frozenset(
 
 # Facts whose questions are off-topic as soon as they are asked about another program.
 NEAR_MISS = [
-    *("install", "run", "stop_server", "start_server", "port", "change_port", "port_taken", "data_dir", "flags"),
-    *("environment_variables", "settings_file", "logs", "log_files", "list_modules", "module", "write_module"),
-    *("doc_module", "module_example", "remove_module", "drop_in", "module_crash", "server_crash", "command"),
-    *("command_states", "queue", "queue_full", "route", "route_maps", "channel", "node", "owner", "cluster", "poll"),
-    *("cancel", "licence", "docs", "changelog", "contributing", "temperature", "seed", "stop", "run_tests", "uploads"),
-    *("streaming", "history", "api_key", "host", "ping"),
+    *("install", "run", "stop_server", "start_server", "port", "change_port", "port_taken", "data_dir"),
+    *("flags", "settings_file", "logs", "list_modules", "module", "write_module", "remove_module", "drop_in"),
+    *("module_crash", "server_crash", "command", "command_states", "queue", "queue_full", "route", "route_maps"),
+    *("channel", "node", "owner", "poll", "cancel", "licence", "docs", "temperature", "seed", "stop", "run_tests"),
+    *("uploads", "streaming", "history", "api_key", "host", "ping"),
 ]
 
 
@@ -461,6 +460,7 @@ class Sampler:
         self.held = heldout_set(data)
         self.fact_ids = [f for f in data.facts if f != OFF_TOPIC]
         self.weights = dict.fromkeys(self.fact_ids, 1.0)
+        self.off_share = 0.3
 
     def roughen(self, text: str, *, chatter: bool = True) -> str:
         """What people do to a sentence when they type it."""
@@ -594,7 +594,7 @@ class Sampler:
         with_system = rng.random() < (0.12 if light else 0.45)
         system = expand(rng.choice(data.systems), data.macros, rng) if with_system else ""
         turns: list[tuple[str, str]] = []
-        fact_id, question, answer = self.turn(0.30)
+        fact_id, question, answer = self.turn(self.off_share)
         turns.append((question, answer))
         # mostly up to four turns; now and then a long talk, so that the model learns to look at its end
         least = rng.randrange(5, 25) if not light and rng.random() < 0.06 else 0
@@ -612,7 +612,7 @@ class Sampler:
                 fact_id = "thanks"
                 turns.append((self.follow(data.follow_thanks), data.facts[fact_id].answer))
             else:
-                fact_id, question, answer = self.turn(0.25)
+                fact_id, question, answer = self.turn(self.off_share - 0.05)
                 turns.append((question, answer))
         return system, turns
 

@@ -27,6 +27,8 @@ ROOT = Path(__file__).resolve().parent.parent
 # light examples show only this many tokens of the answer: which answer it is, is decided there
 SHORT = 3
 IGNORE = -100  # cross_entropy skips these
+# from this part of the schedule on, this share of the questions is off-topic
+LATE, LATE_OFF_SHARE = 0.8, 0.45
 
 
 def round_up(number: int, unit: int) -> int:
@@ -164,6 +166,7 @@ def main() -> None:
     parser.add_argument("--adamw", action="store_true")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--checkpoint", type=Path, help="also save the weights here (torch)")
+    parser.add_argument("--resume", type=Path, help="go on from such a checkpoint, as the last fifth of a run does")
     args = parser.parse_args()
 
     torch.manual_seed(args.seed)
@@ -173,7 +176,8 @@ def main() -> None:
     if errors:
         raise SystemExit("the data set has errors; run training/build_dataset.py")
     sampler = Sampler(data, args.seed)
-    tokenizer = train_tokenizer(sampler, args.vocab)
+    saved = torch.load(args.resume) if args.resume else None
+    tokenizer = Tokenizer.from_str(saved["tokenizer"]) if saved else train_tokenizer(sampler, args.vocab)
     batches = Batches(sampler, tokenizer, args.tokens, args.seed)
     config = Config(
         vocab=tokenizer.get_vocab_size(),
@@ -184,6 +188,8 @@ def main() -> None:
         dropout=args.dropout,
     )
     model = Llama(config, len(batches.topics))
+    if saved:
+        model.load_state_dict(saved["weights"], strict=False)
     count = sum(p.numel() for n, p in model.named_parameters() if not n.startswith("topic"))
     print(
         f"{len(data.facts) - 1} facts, {config.vocab} tokens in the vocabulary, {count / 1e6:.2f} M parameters",
@@ -219,6 +225,8 @@ def main() -> None:
         warm = min(1.0, (step + 1) / 50)
         for group in groups:
             group["lr"] = args.lr * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)))
+        # towards the end more off-topic questions: when in doubt, it shall say what it is
+        sampler.off_share = LATE_OFF_SHARE if saved or progress > LATE else sampler.off_share
         batches.light = 0.85 - 0.55 * progress  # first which answer, later more and more whole conversations
         x, y, marks = batches.next()
         rows, topics, before, last = marks.unbind(1)
