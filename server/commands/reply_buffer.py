@@ -109,11 +109,6 @@ class ReplyBuffer:
         text = "".join(self._text) if self._has_text else None
         return Reply(text, dict(self._fields), self.last_seq)
 
-    @property
-    def delivered_text(self) -> bool:
-        """Whether any text was delivered: such a command is not run a second time unseen."""
-        return any(self._text)
-
     def _begin_anew(self) -> None:
         self._text, self._has_text = [], False
         self._fields = {}
