@@ -79,13 +79,12 @@ def load_settings(arguments: list[str], environment: Mapping[str, str]) -> tuple
 
 
 def _with_absolute_folders(settings: ServerSettings) -> ServerSettings:
-    data = settings.data_dir.absolute()
     environments = settings.environments_dir
     return msgspec.structs.replace(
         settings,
-        data_dir=data,
+        data_dir=settings.data_dir.absolute(),
         modules_dir=settings.modules_dir.absolute(),
-        environments_dir=data / "environments" if environments == Path() else environments.absolute(),
+        environments_dir=environments if environments == Path() else environments.absolute(),
     )
 
 
