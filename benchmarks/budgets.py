@@ -42,5 +42,10 @@ BUDGETS: dict[str, Budget] = {
     "start/ping": Budget(Measure.VALUE, 1),
     "start/idle-memory": Budget(Measure.VALUE, 80),
     "start/idle-cpu": Budget(Measure.VALUE, 1),
+    "llama/one-stream/greedy": Budget(Measure.RATIO, 0.95, at_least=True),
+    "llama/one-stream/sampled": Budget(Measure.RATIO, 0.95, at_least=True),
+    "llama/8-chats/rate": Budget(Measure.RATIO, 1, at_least=True),
+    "llama/8-chats/first-p50": Budget(Measure.RATIO, 1),
+    "llama/second-turn/prompt-work": Budget(Measure.RATIO, 1),
 }
 """Row name → budget. A row that is not here is shown for what it tells, without a verdict."""

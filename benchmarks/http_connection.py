@@ -15,9 +15,11 @@ class ProtocolError(Exception):
     """An answer that this client does not understand; it reads only answers with a Content-Length."""
 
 
-def request_bytes(method: str, path: str, body: bytes = b"", content_type: str = "application/json") -> bytes:
+def request_bytes(
+    method: str, path: str, body: bytes = b"", content_type: str = "application/json", accept: str = "*/*"
+) -> bytes:
     """Return a whole HTTP/1.1 request that keeps its connection."""
-    head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n"
+    head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\n"
     return f"{head}Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
 
 

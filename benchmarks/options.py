@@ -12,12 +12,22 @@ T = TypeVar("T")
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """``seconds``: how long each peer is loaded in a round. ``cache``: for environments and the servers' folders."""
+    """``seconds``: how long each peer is loaded in a round. ``cache``: for environments and the servers' folders.
+
+    The rest is for ``llama``. ``rows``: which to measure, none for all. ``threads``: 0 for one a processor.
+    ``tokens``: the length of a reply. ``plot``: where to draw the scaling curve. ``llama_server``: a program to be
+    measured instead of xllamacpp.
+    """
 
     rounds: int
     seconds: float
     cache: Path
     say: Callable[[str], None] = print
+    rows: Sequence[str] = ()
+    threads: int = 0
+    tokens: int = 128
+    plot: Path | None = None
+    llama_server: Path | None = None
 
 
 def interleaved(options: Options, peers: Sequence[T]) -> Iterator[T]:

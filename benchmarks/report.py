@@ -1,4 +1,4 @@
-"""How rows are shown: a table for people, one JSON object a line for programs."""
+"""How rows are shown: a table for people or for Markdown, one JSON object a line for programs."""
 
 from __future__ import annotations
 
@@ -17,6 +17,17 @@ def table(rows: Sequence[Row]) -> str:
     widths = [max(len(line[column]) for line in lines) for column in range(len(_HEAD))]
     padded = [[cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in lines]
     return "\n".join("  ".join(cells).rstrip() for cells in padded)
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """Return the rows as a table like those in ``docs/measurements.md``."""
+    lines = ["| row | value (lowest … highest) | unit | peer | its value | ratio (lowest … highest) | budget | |"]
+    lines.append("|---|---|---|---|---|---|---|---|")
+    for row in rows:
+        name, *others, verdict = (cell.replace(" .. ", " … ") for cell in _cells(row))
+        shown = [f"`{name.partition('/')[2]}`", *others, {"ok": "kept", "NOT MET": "**not met**"}.get(verdict, "")]
+        lines.append(f"| {' | '.join(shown)} |".replace(">=", "≥").replace("<=", "≤"))
+    return "\n".join(lines)
 
 
 def json_lines(name: str, rows: Sequence[Row]) -> list[str]:

@@ -52,7 +52,7 @@ def _carry_out(options: Options, layout: Layout, progress: Progress) -> int:
         ports.ensure_free(settings.ask(layout, options.port))
     modules.ensure(layout, progress)
     if options.model is not None:
-        model.download(layout, progress, options.model, settings.ask(layout).data)
+        model.download(layout, progress, options.model, settings.ask(layout).data, options.instance)
     if options.pytest_args is not None:
         failed = test.run(layout, progress, options.pytest_args)
         if failed or not options.run:

@@ -30,7 +30,7 @@ class Greeting:
         self._pause = pause
 
     def wait_until_ready(self, limit: float = 900.0) -> bool:
-        """Wait for LlamaChat, showing its states; returns whether the server has that module at all.
+        """Wait for LlamaChat, showing its states; returns whether the server has that module, and runs it.
 
         Raises InstallError when the module has failed or takes longer than ``limit`` seconds, CutShortError when the
         server has gone.
@@ -46,10 +46,18 @@ class Greeting:
                 seen = self._show_change(module, seen)
                 if module and module.get("state") in ("Ready", "Busy"):
                     return True
-                if module and module.get("state") in ("Failed", "Stopped"):
+                if module and module.get("state") == "Stopped":
+                    return False  # somebody wants it so; the reason has been shown
+                if module and module.get("state") == "Failed":
                     raise InstallError(f"{MODULE} did not start: {_reason(module)}")
             self._wait(0.2)
         raise InstallError(f"{MODULE} was not ready within {limit:.0f} seconds; it is: {seen or 'not listed'}")
+
+    def can_chat(self) -> bool:
+        """Whether the model that LlamaChat has loaded is one that chats, as far as it tells."""
+        models = self._call("/v1/text/models", {}).get("models")
+        loaded = [one for one in models or [] if isinstance(one, dict) and one.get("loaded")]
+        return not any(one.get("kind") == "embedding" for one in loaded)
 
     def chat(self, prompt: str = PROMPT) -> str:
         """Send a prompt and print the reply while it grows; returns the whole reply.

@@ -12,10 +12,11 @@ from .progress import InstallError, Progress
 MODULE = "LlamaChat"
 
 
-def download(layout: Layout, progress: Progress, model: str, data: Path) -> None:
-    """Download ``model`` (``owner/name`` or ``owner/name:file.gguf``) into the server's data folder ``data``.
+def download(layout: Layout, progress: Progress, model: str, data: Path, instance: str | None = None) -> None:
+    """Download ``model`` (``owner/name`` or ``owner/name:file.gguf``) and note it in the server's data folder.
 
-    Raises InstallError when that fails.
+    With an ``instance``, one of that name uses it, beside LlamaChat itself; it is made if need be. Raises
+    InstallError when that fails.
 
     The downloader inherits the terminal, because its progress bars redraw themselves.
     """
@@ -24,8 +25,8 @@ def download(layout: Layout, progress: Progress, model: str, data: Path) -> None
     for path in (script, python):
         if not path.exists():
             raise InstallError(f"Cannot download a model: {path} is missing. Is the {MODULE} module installed?")
-    progress.say(f"==> Downloading {model} for {MODULE}")
-    command = [str(python), str(script), model, "--data-dir", str(data)]
+    progress.say(f"==> Downloading {model} for {instance or MODULE}")
+    command = [str(python), str(script), model, "--data-dir", str(data), *(["--as", instance] if instance else [])]
     code = subprocess.run(command, cwd=layout.root, env=child_environment(), check=False).returncode
     if code != 0:
         raise InstallError(

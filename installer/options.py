@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ examples:
   bash install.sh --run                     install what is missing, start the server, say hello
   bash install.sh --run --port 8080         the same on another port
   bash install.sh --model REPO:FILE         download a real chat model for LlamaChat
+  bash install.sh --model REPO --as Coder   download a model and run it beside LlamaChat's, as Coder
   bash install.sh --test                    install what the tests need and run all of them
   bash install.sh --test tests/unit -k log  the same, with these arguments for pytest
 """
@@ -19,11 +21,15 @@ examples:
 
 @dataclass(frozen=True)
 class Options:
-    """What the user asked for. ``pytest_args`` is None unless the tests are to be run."""
+    """What the user asked for. ``instance`` is the name under which the model runs, beside LlamaChat's own.
+
+    ``pytest_args`` is None unless the tests are to be run.
+    """
 
     run: bool = False
     port: int | None = None
     model: str | None = None
+    instance: str | None = None
     pytest_args: tuple[str, ...] | None = None
 
 
@@ -31,6 +37,12 @@ def _port(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port (1 to 65535)")
     return int(text)
+
+
+def _name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no name: use letters, digits, '.', '-' and '_'")
+    return text
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -45,6 +57,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=_port, metavar="N", help="the server's port (32168 unless set)")
     parser.add_argument("--model", metavar="REPO[:FILE]", help="download a GGUF model from Hugging Face for LlamaChat")
     parser.add_argument(
+        "--as", dest="instance", type=_name, metavar="NAME", help="run that model beside LlamaChat's, under this name"
+    )
+    parser.add_argument(
         "--test",
         nargs=argparse.REMAINDER,
         metavar="ARG",
@@ -55,10 +70,14 @@ def _parser() -> argparse.ArgumentParser:
 
 def parse(arguments: Sequence[str]) -> Options:
     """Read the command line; prints help or a usage error and raises SystemExit as argparse does."""
-    found = _parser().parse_args(list(arguments))
+    parser = _parser()
+    found = parser.parse_args(list(arguments))
+    if found.instance is not None and found.model is None:
+        parser.error("--as NAME says who uses the model of --model, which is missing")
     return Options(
         run=found.run,
         port=found.port,
         model=found.model,
+        instance=found.instance,
         pytest_args=None if found.test is None else tuple(found.test),
     )

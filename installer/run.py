@@ -53,10 +53,10 @@ def _greet(server: ServerProcess, stop: StopRequests, settings: ServerSettings, 
 
     greeting = Greeting(HttpClient(settings.url, settings.key), progress, pause)
     try:
-        if greeting.wait_until_ready():
+        if greeting.wait_until_ready() and greeting.can_chat():
             greeting.chat()
         else:
-            progress.say(f"    There is no {MODULE} module here, so there is nobody to say hello.")
+            progress.say(f"    There is no {MODULE} that chats here, so there is nobody to say hello.")
     except CutShortError:
         return
     progress.say(ADDRESSES.format(url=settings.url, log=settings.data / "logs" / "millrace.log"))

@@ -15,6 +15,7 @@ from .api.commands import CommandRoutes
 from .api.logs import LogRoutes
 from .api.module_list import add_routes as add_module_list
 from .api.module_routes import ModuleRoutes
+from .api.module_settings import ModuleSettingsRoutes
 from .api.pages import add_pages
 from .api.queue_protocol import QueueProtocol
 from .api.request_body import BodyReader
@@ -62,6 +63,7 @@ class App:
         ServerStatus(self.settings.compatible_version, self.dispatcher).add_to(app)
         LogRoutes(self.log, bodies).add_to(app)
         add_module_list(app, self.host)
+        ModuleSettingsRoutes(self.host, self.settings, bodies).add_to(app)
         add_pages(app, ROOT / "explorer")
         add_module_routes(app, module_routes.handle)
         return app

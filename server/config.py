@@ -32,6 +32,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """Where the module environments are; ``environments`` in the data folder unless it is set."""
     api_keys: dict[str, str] = {}
     """Key → name of its owner. Empty: everybody is the anonymous local user."""
+    administrators: list[str] = []
+    """Owners who may change the settings of modules. Without API keys, whoever is on this machine may."""
     allowed_addresses: list[str] = []
     """Networks (CIDR) whose clients need no key when the server listens beyond loopback."""
     compatible_version: str = "2.9.5"
@@ -45,6 +47,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     reply_retention: float = 600.0
     result_retention: float = 86400.0
     drain: float = 5.0
+    module_drain: float = 30.0
     max_body_bytes: int = 128 * 1024 * 1024
 
     @property
@@ -125,7 +128,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
             continue
         if name == "api_keys":
             values[name] = dict(_key_and_owner(item) for item in text.split(",") if item.strip())
-        elif name == "allowed_addresses":
+        elif name in ("allowed_addresses", "administrators"):
             values[name] = [item.strip() for item in text.split(",") if item.strip()]
         else:
             values[name] = text

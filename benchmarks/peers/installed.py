@@ -1,4 +1,4 @@
-"""LitServe as a peer, installed from PyPI into an environment of its own."""
+"""Peers and tools from PyPI, each set in an environment of its own."""
 
 from __future__ import annotations
 
@@ -17,20 +17,29 @@ INSTALL_SECONDS = 300
 
 def litserve_peer(cache: Path) -> Program:
     """Return LitServe, not started yet. Raises ``BenchmarkError`` when it cannot be installed."""
-    python = _installed(cache / "litserve")
+    python = installed(cache / "litserve", NAME, "litserve")
     port = free_port()
     return Program([str(python), str(folder_of("peers") / "litserve_app.py"), str(port)], port=port)
 
 
-def _installed(folder: Path) -> Path:
-    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+def installed(folder: Path, name: str, *packages: str) -> Path:
+    """Make the environment in a folder unless it is there; return its Python.
+
+    ``name`` is what messages call it. Raises ``BenchmarkError`` when it cannot be installed.
+    """
+    python = python_of(folder)
     if not python.exists():
-        _uv("venv", str(folder), "--python", sys.executable)
-    _uv("pip", "install", "--python", str(python), "litserve")
+        _uv(name, "venv", str(folder), "--python", sys.executable)
+    _uv(name, "pip", "install", "--python", str(python), *packages)
     return python
 
 
-def _uv(*arguments: str) -> None:
+def python_of(environment: Path) -> Path:
+    """Return the interpreter of a virtual environment."""
+    return environment / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def _uv(name: str, *arguments: str) -> None:
     uv = find_uv()
     try:
         subprocess.run(
@@ -42,6 +51,6 @@ def _uv(*arguments: str) -> None:
             timeout=INSTALL_SECONDS,
         )
     except subprocess.CalledProcessError as error:
-        raise BenchmarkError(f"{NAME} cannot be installed: {error.stderr.strip()[-500:]}") from None
+        raise BenchmarkError(f"{name} cannot be installed: {error.stderr.strip()[-500:]}") from None
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise BenchmarkError(f"{NAME} cannot be installed: {error}") from None
+        raise BenchmarkError(f"{name} cannot be installed: {error}") from None

@@ -24,6 +24,12 @@ export function postForm(path, form, timeoutMs = 10_000) {
   return ask(path, { method: "POST", body: form }, timeoutMs);
 }
 
+/** POSTs `value` as JSON to `path`; resolves to the JSON object. Throws Unreachable or Refused. */
+export function postJson(path, value, timeoutMs = 10_000) {
+  const headers = { "Content-Type": "application/json" };
+  return ask(path, { method: "POST", headers, body: JSON.stringify(value) }, timeoutMs);
+}
+
 async function ask(path, options, timeoutMs) {
   let response;
   let body;

@@ -7,6 +7,7 @@ import { ModuleList, emptyState } from "./module-list.js";
 import { ModulePanel } from "./module-panel.js";
 import { ModuleStore, nameOf, pageOf } from "./module-store.js";
 import { currentRoute } from "./router.js";
+import { CHANGED } from "./settings-view.js";
 import { Theme } from "./theme.js";
 
 const byId = (id) => document.getElementById(id);
@@ -32,6 +33,7 @@ class App {
     });
     this.store.addEventListener("change", () => this.show());
     window.addEventListener("hashchange", () => this.#navigated());
+    byId("main").addEventListener(CHANGED, () => this.store.refresh());
     this.#connectMenu();
     byId("log-link").prepend(icon("log"));
     byId("skip").addEventListener("click", (event) => {

@@ -38,9 +38,17 @@ function make(doc, tag, attributes = {}, text = "") {
 function moduleMarkup(doc, module, html) {
   const parsed = new DOMParser().parseFromString(html, "text/html");
   for (const script of parsed.querySelectorAll("script")) script.remove();
-  const box = make(doc, "div", { class: `moduleui ${module.status.queue ?? ""}`.trim(), "data-moduleid": module.id });
+  const box = make(doc, "div", {
+    class: `moduleui ${module.status.queue ?? ""}`.trim(), "data-moduleid": module.id, "data-routes": routesOf(module),
+  });
   box.append(...[...parsed.head.childNodes, ...parsed.body.childNodes].map((node) => doc.importNode(node, true)));
   return box;
+}
+
+// Command to route: an instance of a module has the page of the module, and routes of its own.
+function routesOf(module) {
+  const routes = module.config?.routeMaps ?? [];
+  return JSON.stringify(Object.fromEntries(routes.map(({ command, route }) => [command, route])));
 }
 
 function sharedElements(doc, base, showOptions) {

@@ -1,10 +1,11 @@
-// One module: heading with its state, and three tabs (its page, its routes, its details).
+// One module: heading with its state, and four tabs (its page, its routes, its settings, its details).
 import { el, setText } from "./dom.js";
 import { Details } from "./details.js";
 import { ago, fullTime } from "./format.js";
 import { ModuleFrame } from "./module-frame.js";
 import { categoryOf, nameOf, pageOf } from "./module-store.js";
 import { RouteForms } from "./route-forms.js";
+import { SettingsView } from "./settings-view.js";
 import { Tabs } from "./tabs.js";
 
 export class ModulePanel {
@@ -19,6 +20,7 @@ export class ModulePanel {
 
   constructor(id, theme) {
     this.theme = theme;
+    this.settings = new SettingsView(id);
     this.title = el("h1", {});
     this.subtitle = el("p", { class: "subtitle" });
     this.badge = el("span", { class: "badge-state" });
@@ -29,13 +31,14 @@ export class ModulePanel {
     this.tabs = new Tabs(`tabs-${id}`, [
       { key: "page", label: "Page", panel: this.#page },
       { key: "routes", label: "Routes", panel: this.#routes },
+      { key: "settings", label: "Settings", panel: this.settings.root, shown: () => this.settings.shown(), aside: true },
       { key: "details", label: "Details", panel: this.#details.root },
     ]);
-    this.tabs.offer({ page: false, routes: false, details: true });
+    this.tabs.offer({ page: false, routes: false, settings: true, details: true });
     this.root = el("article", { class: "module-panel", hidden: true, data: { module: id } },
       el("header", { class: "module-head" },
         el("div", { class: "title-row" }, this.title, this.badge), this.subtitle, factList(this.facts)),
-      this.callout, this.tabs.list, this.#page, this.#routes, this.#details.root);
+      this.callout, this.tabs.list, this.#page, this.#routes, this.settings.root, this.#details.root);
   }
 
   /**
@@ -58,12 +61,13 @@ export class ModulePanel {
     setText(this.reason, state.reason);
     this.logLink.href = `#/log/${encodeURIComponent(nameOf(module))}`;
     this.#details.update(module);
+    this.settings.update(module);
     if (module.config === this.#config && (this.#opened || !open)) return;
     this.#config = module.config;
     this.#opened ||= open;
     if (this.#opened) this.#updatePage(module);
     this.#updateRoutes(module);
-    this.tabs.offer({ page: pageOf(module) !== null, routes: this.#routesKey !== "", details: true });
+    this.tabs.offer({ page: pageOf(module) !== null, routes: this.#routesKey !== "", settings: true, details: true });
   }
 
   close() {

@@ -5,7 +5,10 @@ export class Tabs {
   #chosenByUser = false;
   #current = "";
 
-  /** `tabs`: `[{key, label, panel}]`; the first offered one is shown until the user picks another. */
+  /**
+   * `tabs`: `[{key, label, panel, shown, aside}]`; the first offered one that is not `aside` is shown until the user picks
+   * another. `shown` may be missing; it is called when the tab comes into sight.
+   */
   constructor(id, tabs) {
     this.tabs = tabs.map((tab, index) => ({ ...tab, button: this.#button(id, tab, index) }));
     this.list = el("div", { class: "tabs", role: "tablist" }, ...this.tabs.map((tab) => tab.button));
@@ -17,7 +20,7 @@ export class Tabs {
     for (const tab of this.tabs) tab.button.hidden = !offered[tab.key];
     const current = this.tabs.find((tab) => tab.key === this.#current);
     if (this.#chosenByUser && current && !current.button.hidden) this.#show(current);
-    else this.#show(this.#visible()[0]);
+    else this.#show(this.#visible().find((tab) => !tab.aside));
   }
 
   #visible() {
@@ -43,9 +46,11 @@ export class Tabs {
     this.#current = chosen.key;
     for (const tab of this.tabs) {
       const on = tab.key === chosen.key;
+      const comes = on && tab.panel.hidden;
       tab.button.setAttribute("aria-selected", String(on));
       tab.button.tabIndex = on ? 0 : -1;
       tab.panel.hidden = !on;
+      if (comes) tab.shown?.();
     }
   }
 

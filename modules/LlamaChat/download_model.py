@@ -1,9 +1,10 @@
 """Download a chat model and make the module use it.
 
-    python download_model.py <owner>/<name>[:<file>] [--data-dir DIR] [--model-dir DIR]
+    python download_model.py <owner>/<name>[:<file>] [--as NAME] [--data-dir DIR] [--model-dir DIR]
 
-Without a file the preferred quantisation of the repository is taken. An interrupted download goes on when the
-same command is given again. ``HF_ENDPOINT`` names another hub, ``HF_TOKEN`` opens repositories with a login.
+With a name, the instance of that name uses the model, beside the module itself; it is made unless it is there.
+Without a file the preferred quantisation of the repository is taken. An interrupted download goes on when the same
+command is given again. ``HF_ENDPOINT`` names another hub, ``HF_TOKEN`` opens repositories with a login.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from chat.model_hub import ModelHub
 from chat.settings import PREFIX
 from chat.user_settings import write_environment
 from engine.errors import LlamaChatError
+from new_instance import exists, made, make, model_variables
 
 MODULE_DIR = Path(__file__).resolve().parent
+MODULE_ID = "LlamaChat"
 _MIB = 1024 * 1024
 
 
@@ -29,25 +32,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     repo_id, _, filename = options.model.removeprefix("@").partition(":")
     progress = ProgressLine()
     try:
+        is_new = options.instance is not None and not exists(options.instance, options.modules_dir)
         hub = ModelHub(progress.show)
         files = hub.choose(repo_id, filename)
         total = sum(file.size for file in files) / _MIB
         print(f"Downloading {', '.join(file.name for file in files)} ({total:.1f} MiB) from {repo_id}", flush=True)
         path = hub.download(repo_id, files, options.model_dir)
-        settings = write_environment(
-            options.data_dir, options.module_id, _variables(repo_id, files[0].name, options.model_dir)
-        )
+        variables = _variables(repo_id, files[0].name, options.model_dir)
+        if is_new:
+            told = made(options.instance, make(options.instance, variables, options.modules_dir))
+        else:
+            user = options.instance or MODULE_ID
+            settings = write_environment(options.data_dir, user, variables)
+            told = f"{user} uses it from its next start on ({settings}). A running server starts it anew by itself."
     except LlamaChatError as problem:
         print(f"{progress.end}Error: {problem}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"{progress.end}Stopped. The same command goes on where it stopped.", file=sys.stderr)
         return 130
-    print(
-        f"{progress.end}The model is {path}",
-        f"{options.module_id} uses it from its next start on ({settings}).",
-        sep="\n",
-    )
+    print(f"{progress.end}The model is {path}", told, sep="\n")
     return 0
 
 
@@ -57,17 +61,14 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     default_data = os.environ.get("MILLRACE_DATA_DIR") or MODULE_DIR.parent.parent / "data"
     parser.add_argument("--data-dir", type=Path, default=Path(default_data), help="the server's data folder")
     parser.add_argument("--model-dir", type=Path, default=MODULE_DIR / "models", help="where models are kept")
-    parser.add_argument("--module-id", default="LlamaChat", help="the module that shall use the model")
+    parser.add_argument("--as", dest="instance", metavar="NAME", help="the instance that shall use the model")
+    parser.add_argument("--modules-dir", type=Path, default=MODULE_DIR.parent, help=argparse.SUPPRESS)
     return parser.parse_args(arguments)
 
 
 def _variables(repo_id: str, filename: str, model_dir: Path) -> dict[str, str]:
-    """Return the settings that name the model. An @ in front keeps the server from changing the slashes."""
-    variables = {
-        PREFIX + "MODEL_FILENAME": "@" + filename,
-        PREFIX + "MODEL_REPO": "@" + repo_id,
-        PREFIX + "MODEL_FILEGLOB": "@" + filename,
-    }
+    """Return the settings that name the model, and the folder where it is not the usual one."""
+    variables = model_variables(filename, repo_id, filename)
     if model_dir.resolve() != MODULE_DIR / "models":
         variables[PREFIX + "MODEL_DIR"] = str(model_dir.resolve())
     return variables

@@ -11,20 +11,25 @@ Whole replies and streams have the shape of OpenAI's chat completions::
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 from chat.completions import Completion, CompletionShaper
 from chat.conversation import Message, build_conversation
+from chat.inputs import alternatives
+from chat.logit_bias import bias_for
 from chat.model_file import Progress, find_model
+from chat.reasoning import separate
 from chat.response_format import grammar_for
 from chat.template import ChatTemplate
 from engine import native
+from engine.devices import devices
 from engine.engine import Engine, EngineSettings
 from engine.figures import Figures
-from engine.machine import sensible_threads
+from engine.machine import sensible_cache_bytes, sensible_threads
 from engine.model import Model
-from engine.request import Generation, Request
+from engine.request import Delta, Finish, Request
 from engine.sampling import Sampling
 
 DEFAULT_CONTEXT = 4096
@@ -43,6 +48,10 @@ class LlamaChat:
         n_threads: int = 0,
         n_gpu_layers: int = -1,
         slots: int = 4,
+        n_batch: int = 512,
+        prompt_cache_dir: str | Path | None = None,
+        prompt_cache_mb: int = -1,
+        chat_format: str = "",
         verbose: bool = False,
         on_progress: Progress = lambda name, done, total: None,
         on_crash: Callable[[str], None] = lambda reason: None,
@@ -50,17 +59,28 @@ class LlamaChat:
         """Load the model: the local file, else one downloaded from the repository.
 
         ``n_ctx``: tokens of context for one chat, 0 for the model's own up to 4096. ``n_threads`` 0: the physical
-        cores, fewer for a small model. ``n_gpu_layers`` -1: all, where there is a GPU. ``on_crash`` is called with
-        the reason when the engine has ended by itself. Raises ``ModelUnavailableError``, which says what to do.
+        cores, fewer for a small model. ``n_gpu_layers`` -1: all, where there is a GPU. ``n_batch``: tokens in one
+        step. ``prompt_cache_dir``: the folder where conversations are remembered for the next start;
+        ``prompt_cache_mb`` -1: at most 2048, less on a full disk. ``chat_format`` names the chat template to use
+        instead of the model's own: see ``ChatTemplate``. ``on_crash`` is called with the reason when the engine has
+        ended by itself. Raises ``ModelUnavailableError``, which says what to do.
         """
         native.start(verbose)
         path = find_model(Path(model_dir), filename, repo_id, fileglob, on_progress)
         self.model = Model(path, n_gpu_layers)
         try:
-            self._template = ChatTemplate(self.model)
+            self._template = ChatTemplate(self.model, chat_format)
             context = min(n_ctx or DEFAULT_CONTEXT, self.model.trained_context)
             threads = n_threads or sensible_threads(self.model.parameters)
-            settings = EngineSettings(slots=slots, context=context, cells=context * slots, threads=threads)
+            cache_bytes = _cache_bytes(prompt_cache_dir, prompt_cache_mb)
+            settings = EngineSettings(
+                slots=slots,
+                context=context,
+                threads=threads,
+                batch=n_batch,
+                prompt_cache=Path(prompt_cache_dir) if prompt_cache_dir is not None and cache_bytes else None,
+                prompt_cache_bytes=cache_bytes,
+            )
             self._engine = Engine(self.model, settings, on_crash)
         except BaseException:
             self.model.close()
@@ -75,6 +95,12 @@ class LlamaChat:
     def device(self) -> Literal["CPU", "GPU"]:
         """Where the model's layers are."""
         return "GPU" if self.model.gpu_layers else "CPU"
+
+    @property
+    def device_name(self) -> str:
+        """What their makers call the processors that compute, e.g. ``NVIDIA H200``; empty when it is not known."""
+        on_gpu = self.device == "GPU"
+        return ", ".join(found.name for found in devices() if found.is_gpu == on_gpu)
 
     def figures(self) -> Figures:
         """Return what the engine does right now."""
@@ -94,13 +120,19 @@ class LlamaChat:
         stop: str | Sequence[str] = (),
         ignore_eos: bool = False,
         response_format: Mapping[str, Any] | None = None,
+        logit_bias: Mapping[str, float] | Mapping[int, float] | None = None,
+        logprobs: bool = False,
+        top_logprobs: int = 0,
+        reasoning: bool | None = None,
         stream: bool = False,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> Completion | Iterator[Completion]:
         """Continue a conversation; return an OpenAI chat completion, or with ``stream`` an iterator of its chunks.
 
         ``messages`` is an OpenAI message list, ``prompt`` what the user says after it. ``max_tokens`` 0: as much as
-        fits. ``cancelled`` is asked at every step; the finish reason is then ``cancelled``.
+        fits. ``logit_bias``, ``logprobs`` and ``top_logprobs`` are OpenAI's. ``reasoning``: whether a model that can
+        should think first; None leaves it to its template. What it thinks is in ``reasoning_content``, apart from
+        the answer. ``cancelled`` is asked at every step; the finish reason is then ``cancelled``.
         Raises ``RequestRefusedError`` when the request cannot be served, e.g. a prompt longer than the context.
         """
         sampling = Sampling(
@@ -109,16 +141,25 @@ class LlamaChat:
             top_k=top_k,
             seed=seed,
             ignore_eos=ignore_eos,
+            logit_bias=bias_for(logit_bias),
             grammar=grammar_for(response_format),
         )
         conversation = build_conversation(
             prompt, system_prompt=system_prompt, messages=None if messages is None else list(messages)
         )
         stops = [stop] if isinstance(stop, str) else list(stop)
-        request = self.prepare(conversation, sampling, max_tokens=max_tokens, stop=stops, cancelled=cancelled)
-        generation = self.generate(request)
-        shaper = CompletionShaper(self.model.name)
-        return shaper.chunks(generation) if stream else shaper.whole(generation)
+        request = self.prepare(
+            conversation,
+            sampling,
+            max_tokens=max_tokens,
+            stop=stops,
+            logprobs=alternatives(logprobs, top_logprobs),
+            reasoning=reasoning,
+            cancelled=cancelled,
+        )
+        events = self.generate(request)
+        shaper = CompletionShaper(self.model.name, with_logprobs=logprobs)
+        return shaper.chunks(events) if stream else shaper.whole(events)
 
     def prepare(
         self,
@@ -127,22 +168,44 @@ class LlamaChat:
         *,
         max_tokens: int = 0,
         stop: Sequence[str] = (),
+        logprobs: int | None = None,
+        reasoning: bool | None = None,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> Request:
-        """Return the request for a reply to these messages; the rest is as in ``do_chat``.
+        """Return the request for a reply to these messages.
 
-        Raises ``RequestRefusedError`` when the template does not accept them or they do not fit into the context.
+        ``logprobs``: how many likeliest tokens to tell with each token's log-probability, None for neither. The rest
+        is as in ``do_chat``. Raises ``RequestRefusedError`` when the template does not accept the messages, they do
+        not fit into the context, or this model cannot do what is asked.
         """
-        tokens = self._template.tokens(messages)
-        request = Request(tokens, sampling, max_tokens=max_tokens, stop=tuple(stop), cancelled=cancelled)
+        template = self._template
+        tokens = template.tokens(messages, reasoning)
+        if sampling.grammar is not None and template.marks is not None and template.opens_reasoning(tokens):
+            sampling = replace(sampling, grammar_after=template.marks.ends[0])
+        request = Request(
+            tokens,
+            sampling,
+            max_tokens=max_tokens,
+            stop=(*stop, *template.stop),
+            log_probabilities=logprobs,
+            cancelled=cancelled,
+        )
         self._engine.check(request)
         return request
 
-    def generate(self, request: Request) -> Generation:
-        """Start the reply and return it as it grows."""
-        return self._engine.submit(request)
+    def generate(self, request: Request) -> Iterator[Delta | Finish]:
+        """Start the reply and return it as it grows; closing the iterator cancels it."""
+        generation = self._engine.submit(request)
+        template = self._template
+        return separate(generation, template.marks, is_open=template.opens_reasoning(request.prompt))
 
     def close(self) -> None:
         """End all chats and free the model."""
         self._engine.close()
         self.model.close()
+
+
+def _cache_bytes(folder: str | Path | None, megabytes: int) -> int:
+    if folder is None:
+        return 0
+    return megabytes * 1024 * 1024 if megabytes >= 0 else sensible_cache_bytes(Path(folder))

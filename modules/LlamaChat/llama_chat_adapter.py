@@ -1,25 +1,37 @@
-"""The module: answers ``text/chat`` by streaming a reply from ``LlamaChat`` into the command's reply buffer."""
+"""The module: answers ``text/chat`` by streaming a reply from ``LlamaChat`` into the command's reply buffer.
+
+With an embedding model it answers ``text/embeddings`` instead; ``text/models`` lists the models that are there.
+"""
 
 from __future__ import annotations
 
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
 from chat.completions import usage_of
+from chat.embeddings import answer_embeddings
 from chat.inputs import read_inputs
-from chat.model_file import local_model
+from chat.model_file import find_model, local_model
+from chat.model_list import list_models
+from chat.reply_writer import ReplyWriter
 from chat.settings import read_settings
-from chat.status import DownloadStatus, status_of
+from chat.status import DownloadStatus, embedder_status_of, status_of
 from codeproject_ai_sdk import JSON, LogMethod, ModuleRunner, RequestData
 from engine.errors import EngineStoppedError, LlamaChatError
-from engine.request import Finish, Generation, Request
+from engine.gguf_header import is_embedding_model
+from engine.model import Model
+from engine.request import Delta, Finish, Request
 from llama_chat import LlamaChat
+from text_embedder import TextEmbedder
 
 CRASH_EXIT_CODE = 70
+_CHOOSE = "Choose another model (docs/chatting.md says how), or run it as a second instance beside this one."
+_CHAT_ONLY = f"The loaded model chats, it makes no vectors of texts. {_CHOOSE}"
+_EMBEDDINGS_ONLY = f"The loaded model is an embedding model: it makes vectors of texts and cannot chat. {_CHOOSE}"
 _LAST_WORDS_S = 2.0  # time for the failed commands' answers to reach the server before the process ends
 
 
@@ -29,6 +41,7 @@ class LlamaChatAdapter(ModuleRunner):
     def initialise(self) -> None:
         """Load the model. A download goes on in the background, and calls say how far it is."""
         self._chat: LlamaChat | None = None
+        self._embedder: TextEmbedder | None = None
         self._problem: str | None = None
         self._download = DownloadStatus()
         self._settings = read_settings(self.module_path)
@@ -39,10 +52,16 @@ class LlamaChatAdapter(ModuleRunner):
             self._load()
 
     def process(self, data: RequestData) -> JSON | Callable[[RequestData], JSON]:
-        """Check the request and return the long process, or say at once what is wrong."""
+        """Check the request and return the long process, or say at once what is wrong. Other commands are quick."""
+        if data.segments:
+            return _failure(f"No model serves '{'/'.join(data.segments)}' here: this is the route of {self.module_id}.")
+        if data.command == "list_models":
+            return self._list_models()
+        if data.command == "embed":
+            return self._embed(data)
         chat = self._chat
         if chat is None:
-            return _failure(self._problem or self._download.text())
+            return _failure(self._problem or (_EMBEDDINGS_ONLY if self._embedder else self._download.text()))
         try:
             inputs = read_inputs(partial(_all_values, data))
             request = chat.prepare(
@@ -50,6 +69,8 @@ class LlamaChatAdapter(ModuleRunner):
                 inputs.sampling,
                 max_tokens=inputs.max_tokens,
                 stop=inputs.stop,
+                logprobs=inputs.logprobs,
+                reasoning=inputs.reasoning,
                 cancelled=lambda: data.reply.cancelled,
             )
         except LlamaChatError as problem:
@@ -59,14 +80,15 @@ class LlamaChatAdapter(ModuleRunner):
     def long_process(self, data: RequestData, chat: LlamaChat, request: Request) -> JSON:
         """Stream the reply into ``data.reply`` and return the final answer."""
         started = time.monotonic()
-        data.reply.write("")  # from now on there is a reply, though an empty one
+        writer = ReplyWriter(data.reply)
         try:
-            finish = _stream(chat.generate(request), data)
+            finish = _stream(chat.generate(request), writer)
         except LlamaChatError as problem:
             return {**_failure(str(problem)), "reply": data.reply.text, "processMs": _milliseconds_since(started)}
         return {
             "success": True,
             "reply": data.reply.text,
+            **writer.fields(with_logprobs=request.log_probabilities is not None),
             "stop_reason": finish.reason,
             "usage": usage_of(finish),
             "processMs": _milliseconds_since(started),
@@ -78,6 +100,8 @@ class LlamaChatAdapter(ModuleRunner):
         status: JSON = dict(super().module_status() or {})
         if self._chat is not None:
             status.update(status_of(self._chat))
+        elif self._embedder is not None:
+            status.update(embedder_status_of(self._embedder))
         else:
             status.update(modelLoaded=False, error=self._problem, download=self._download.values())
         return status
@@ -88,17 +112,47 @@ class LlamaChatAdapter(ModuleRunner):
         if chat is not None:
             self._problem = "The module is stopping."
             chat.close()
+        embedder, self._embedder = self._embedder, None
+        if embedder is not None:
+            self._problem = "The module is stopping."
+            embedder.close()
 
     def selftest(self) -> JSON:
         """Load the model and answer one prompt."""
+        if self._embedder is not None:
+            self._embedder.embed(["Hello"])
+            return {"success": True, "message": "LlamaChat has made a vector of a text."}
         if self._chat is None:
             return _failure(self._problem or "There is no model.")
         self._chat.do_chat("Hello", max_tokens=8, temperature=0)
         return {"success": True, "message": "LlamaChat has answered a prompt."}
 
+    # Commands that are no chats.
+
+    def _list_models(self) -> JSON:
+        loaded = self._chat or self._embedder
+        return list_models(self._settings.model_dir, loaded.model.path if loaded else None)
+
+    def _embed(self, data: RequestData) -> JSON:
+        embedder = self._embedder
+        if embedder is None:
+            return _failure(self._problem or (_CHAT_ONLY if self._chat else self._download.text()))
+        try:
+            return answer_embeddings(embedder, partial(_all_values, data), lambda: data.reply.cancelled)
+        except LlamaChatError as problem:
+            return _failure(str(problem))
+
     def _load(self) -> None:
         settings = self._settings
+        for complaint in settings.complaints:
+            self._say("warning", complaint)
         try:
+            path = find_model(
+                settings.model_dir, settings.filename, settings.repo_id, settings.fileglob, self._note_progress
+            )
+            if is_embedding_model(path):
+                self._load_embedder()
+                return
             self._chat = LlamaChat(
                 repo_id=settings.repo_id,
                 fileglob=settings.fileglob,
@@ -108,6 +162,10 @@ class LlamaChatAdapter(ModuleRunner):
                 n_threads=settings.threads,
                 n_gpu_layers=settings.gpu_layers if self.enable_GPU else 0,
                 slots=max(1, self.parallelism),
+                n_batch=settings.batch,
+                prompt_cache_dir=settings.prompt_cache_dir,
+                prompt_cache_mb=settings.prompt_cache_mb,
+                chat_format=settings.chat_format,
                 on_progress=self._note_progress,
                 on_crash=self._crashed,
             )
@@ -116,11 +174,26 @@ class LlamaChatAdapter(ModuleRunner):
             self._problem = str(problem) or type(problem).__name__
             self._say("error", f"LlamaChat cannot load its model. {self._problem}")
             return
-        self.can_use_GPU = self._chat.device == "GPU"
-        self.inference_device = self._chat.device
+        self._note_loaded(self._chat.model, self._chat.device)
+
+    def _load_embedder(self) -> None:
+        settings = self._settings
+        self._embedder = TextEmbedder(
+            repo_id=settings.repo_id,
+            fileglob=settings.fileglob,
+            filename=settings.filename,
+            model_dir=settings.model_dir,
+            n_ctx=settings.context,
+            n_threads=settings.threads,
+            n_gpu_layers=settings.gpu_layers if self.enable_GPU else 0,
+        )
+        self._note_loaded(self._embedder.model, self._embedder.device)
+
+    def _note_loaded(self, model: Model, device: str) -> None:
+        self.can_use_GPU = device == "GPU"
+        self.inference_device = device
         self.inference_library = "llama.cpp"
-        model = self._chat.model
-        self._say("information", f"LlamaChat has loaded {model.name} ({model.path.name}) on the {self._chat.device}")
+        self._say("information", f"LlamaChat has loaded {model.name} ({model.path.name}) on the {device}")
 
     def _note_progress(self, name: str, done: int, total: int) -> None:
         if self._download.note(name, done, total):
@@ -137,12 +210,15 @@ class LlamaChatAdapter(ModuleRunner):
         self.log(LogMethod.Info | LogMethod.Server, {"message": message, "loglevel": level, "label": "model"})
 
 
-def _stream(generation: Generation, data: RequestData) -> Finish:
+def _stream(events: Iterator[Delta | Finish], writer: ReplyWriter) -> Finish:
     """Write the growing reply, and return how it ended."""
-    for event in generation:
-        if isinstance(event, Finish):
-            return event
-        data.reply.write(event.text)
+    try:
+        for event in events:
+            if isinstance(event, Finish):
+                return event
+            writer.add(event)
+    finally:
+        writer.flush()
     raise EngineStoppedError("The reply ended without a reason.")
 
 

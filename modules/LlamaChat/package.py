@@ -15,7 +15,8 @@ from pathlib import Path
 
 MODULE_DIR = Path(__file__).resolve().parent
 BUILT_IN_MODEL = Path("models/millrace-tiny.gguf")
-_SKIPPED_FOLDERS = {"__pycache__", "bin", "venv", ".venv", "models", ".mypy_cache", ".ruff_cache", "data"}
+_SKIPPED_FOLDERS = {"__pycache__", "bin", "venv", ".venv", "models", ".mypy_cache", ".ruff_cache"}
+_SKIPPED_FOLDERS |= {"data", "prompt-cache"}  # what servers that know no folder for data leave here
 _SKIPPED_SUFFIXES = {".pyc", ".zip", ".log", ".part", ".bak"}
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # a fixed time, so that the same files give the same archive
 

@@ -23,6 +23,13 @@ def owner_of(request: web.Request) -> str:
     return request[_OWNER]
 
 
+def may_administer(request: web.Request, settings: ServerSettings) -> bool:
+    """Whether this request may change what runs here: an administrator's key; without any keys, this machine."""
+    if settings.api_keys:
+        return owner_of(request) in settings.administrators
+    return is_loopback(request)
+
+
 def is_loopback(request: web.Request) -> bool:
     """Whether the request comes from this machine."""
     return _is_loopback_address(request.remote or "")

@@ -267,6 +267,13 @@ class Dispatcher:
             if command.queue.lower() == queue.lower() and command.state is CommandState.QUEUED:
                 await self._stop(command.command_id, CommandState.FAILED, reason, error)
 
+    async def retire(self, worker: Worker, seconds: float) -> None:
+        """Give a worker no more commands, and those that it runs this long to end."""
+        worker.room.closed = True
+        deadline = time.monotonic() + seconds
+        for command_id in list(worker.running):
+            await self._wait_ended(command_id, deadline)
+
     async def worker_gone(self, worker: Worker, detail: str, deliberate: bool = False) -> None:
         """A worker's process has ended: redeliver or end what it was running.
 

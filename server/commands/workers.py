@@ -22,10 +22,12 @@ class Room(msgspec.Struct):
 
     quick: int = 0
     long: int = 0
+    closed: bool = False
+    """The worker is to end: it gets nothing more, however little it runs."""
 
     def fits(self, long: bool) -> bool:
         """Whether there is room for a command of this sort."""
-        return (self.long if long else self.quick) > 0
+        return not self.closed and (self.long if long else self.quick) > 0
 
     def change(self, long: bool, by: int) -> None:
         """Add to the room for this sort of command."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timezone
 from typing import Any, TypeVar
 
@@ -14,6 +15,8 @@ from .module_settings import ModuleSettings, Parameter
 _VERBOSITIES = {"unknown": 0, "quiet": 1, "info": 2, "loud": 3}
 _LOCATIONS = {"local": 1, "shared": 2, "system": 3}
 _INTERNAL = 1
+_SECRET = re.compile(r"(^|_)(API)?(TOKEN|KEY|SECRET|PASSWORD|PASSWD|CREDENTIALS?)$", re.IGNORECASE)
+_HIDDEN = "********"
 _Shape = TypeVar("_Shape", bound=msgspec.Struct)
 
 
@@ -105,6 +108,19 @@ class WireLaunch(Wire, frozen=True, kw_only=True):
 class WireGpu(Wire, frozen=True, kw_only=True):
     """Whether and how a module uses a GPU."""
 
+    install_gpu: bool = msgspec.field(name="installGPU")
+    enable_gpu: bool = msgspec.field(name="enableGPU")
+    accelerator_device_name: str
+    half_precision: str
+
+
+class WireSettings(Wire, frozen=True, kw_only=True):
+    """The settings that can be changed while the server runs."""
+
+    autostart: bool
+    log_verbosity: int
+    post_start_pause_secs: int
+    parallelism: int
     install_gpu: bool = msgspec.field(name="installGPU")
     enable_gpu: bool = msgspec.field(name="enableGPU")
     accelerator_device_name: str
@@ -224,7 +240,7 @@ def module_config(module: ModuleSettings, page: ExplorePage) -> ModuleConfig:
         gpu_options=_copy(module.gpu_options, WireGpu),
         install_options=_install(module),
         model_requirements=[_copy(model, WireModel) for model in module.model_requirements],
-        environment_variables={name: scalar_text(value) for name, value in module.environment_variables.items()},
+        environment_variables=wire_variables(module),
         ui_elements=WireElements(explorer_ui=_copy(page, WireExplorer), menus=wire_menus(module)),
         route_maps=[
             _copy(
@@ -271,6 +287,24 @@ def wire_menus(module: ModuleSettings) -> list[WireMenu]:
     ]
 
 
+def wire_variables(module: ModuleSettings) -> dict[str, str]:
+    """Return a module's environment variables as text. The values of keys and passwords are hidden."""
+    found = {name: scalar_text(value) for name, value in module.environment_variables.items()}
+    return {name: _HIDDEN if value and _SECRET.search(name) else value for name, value in found.items()}
+
+
+def wire_settings(module: ModuleSettings) -> WireSettings:
+    """Return the other settings of a module that can be changed."""
+    return _copy(
+        module.gpu_options,
+        WireSettings,
+        autostart=module.auto_start,
+        log_verbosity=_VERBOSITIES.get(module.launch_settings.log_verbosity.lower(), 0),
+        post_start_pause_secs=module.launch_settings.post_start_pause_secs,
+        parallelism=module.launch_settings.parallelism,
+    )
+
+
 def settings_summary(module: ModuleSettings) -> str:
     """Return the settings that matter most, one to a line."""
     launch, gpu = module.launch_settings, module.gpu_options
@@ -284,7 +318,7 @@ def settings_summary(module: ModuleSettings) -> str:
         "Starts by itself": "yes" if module.auto_start else "no",
         "GPU": "may be used" if gpu.install_gpu and gpu.enable_gpu else "is not used",
     }
-    variables = [f"  {name} = {scalar_text(value)}" for name, value in module.environment_variables.items()]
+    variables = [f"  {name} = {value}" for name, value in wire_variables(module).items()]
     return "\n".join([*(f"{name}: {value}" for name, value in lines.items()), "Environment:", *variables])
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from watchfiles import awatch
@@ -18,10 +20,14 @@ from .install_command import install_modules
 from .installer import Installer
 from .leftovers import LaunchRecord, end_launches
 from .life import Orphan, Surroundings
+from .module_settings import ModuleSettings
 from .platform_info import PlatformInfo, detect_platform
 from .queue_gate import QueueGate
 from .scanner import FoundModule, Scanner
+from .setting_names import overruled, placed
+from .settings_file import FILE_NAME
 from .state import State
+from .user_settings import SettingError, save
 
 __all__ = ["ModuleHost", "install_modules"]
 
@@ -53,6 +59,7 @@ class ModuleHost:
         self._unsettled: dict[Path, FoundModule] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._orphans: dict[str, Orphan] = {}
+        self._scanning = asyncio.Lock()
 
     async def set_port(self, port: int) -> None:
         """Say where the server listens; modules are told so at their start."""
@@ -116,7 +123,41 @@ class ModuleHost:
         """Return what is installed."""
         return [module_description(module.settings) for module in self._sorted() if module.settings is not None]
 
+    def settings_of(self, module_id: str) -> ModuleSettings | None:
+        """Return the settings of a module, given in any letter case; ``None``: no such module, or not in order."""
+        module = self._named(module_id)
+        return None if module is None else module.settings
+
+    async def change_settings(self, changes: Mapping[str, Mapping[str, str]]) -> list[str]:
+        """Save settings (module id → name → value) as the user's own, and start these modules anew.
+
+        Returns at once; what a module is doing has its time to end. The texts say what is worth knowing about the
+        change. Raises ``SettingError``; then nothing has changed.
+        """
+        async with self._scanning:
+            modules = [self._orderly(module_id) for module_id in changes]
+            places = {
+                module.module_id: placed(module, values)
+                for module, values in zip(modules, changes.values(), strict=True)
+            }
+            if any(places.values()):
+                await asyncio.to_thread(save, self._settings.data_dir / FILE_NAME, places)
+            for found in await asyncio.to_thread(self._scanner.scan):
+                if found.module_id in places and found.folder in self._modules:
+                    await self._modules[found.folder].reload(found)
+        return [note for module_id, values in places.items() for note in overruled(module_id, values, os.environ)]
+
     # --- inside -----------------------------------------------------------------------------------
+
+    def _named(self, module_id: str) -> HostedModule | None:
+        modules = self._modules.values()
+        return next((module for module in modules if module.module_id.lower() == module_id.lower()), None)
+
+    def _orderly(self, module_id: str) -> ModuleSettings:
+        settings = self.settings_of(module_id)
+        if settings is None:
+            raise SettingError(f"No module with ID {module_id} found")
+        return settings
 
     def _prepare(self) -> PlatformInfo:
         self._settings.modules_dir.mkdir(parents=True, exist_ok=True)
@@ -179,19 +220,23 @@ class ModuleHost:
     async def _look_again(self) -> None:
         """Scan until nothing is in the middle of being copied, and act on what has changed."""
         while True:
-            found = {module.folder: module for module in await asyncio.to_thread(self._scanner.scan)}
-            for folder in self._modules.keys() - found.keys():
-                module = self._modules.pop(folder)
-                self._book.add(f"The module {module.module_id} was removed.")
-                await module.remove()
-            changed = {folder: module for folder, module in found.items() if self._has_changed(module)}
-            settled = {folder for folder, module in changed.items() if self._is_settled(folder, module)}
-            for folder in settled:
-                await self._take(changed[folder])
-            self._unsettled = {folder: module for folder, module in changed.items() if folder not in settled}
+            async with self._scanning:
+                await self._act(await asyncio.to_thread(self._scanner.scan))
             if not self._unsettled:
                 return
             await asyncio.sleep(SETTLE_SECONDS)
+
+    async def _act(self, scanned: list[FoundModule]) -> None:
+        found = {module.folder: module for module in scanned}
+        for folder in self._modules.keys() - found.keys():
+            module = self._modules.pop(folder)
+            self._book.add(f"The module {module.module_id} was removed.")
+            await module.remove()
+        changed = {folder: module for folder, module in found.items() if self._has_changed(module)}
+        settled = {folder for folder, module in changed.items() if self._is_settled(folder, module)}
+        for folder in settled:
+            await self._take(changed[folder])
+        self._unsettled = {folder: module for folder, module in changed.items() if folder not in settled}
 
     def _has_changed(self, found: FoundModule) -> bool:
         module = self._modules.get(found.folder)
@@ -211,6 +256,8 @@ class ModuleHost:
         elif module.module_id != found.module_id:
             await module.remove()
             await self._add(found)
+        elif module.is_as(found):
+            module.found = found  # the user's file has changed, and for other modules only
         else:
             self._book.add(f"The files of the module {found.module_id} have changed.")
             await module.reload(found)

@@ -54,6 +54,9 @@ class HostedModule:
         self._log = ModuleLog(parts.book, found.settings.name if found.settings is not None else found.module_id)
         self._install_lines: deque[str] = deque(maxlen=_INSTALL_LINES)
         self._bringing_up: asyncio.Task[None] | None = None
+        self._reloading: asyncio.Task[None] | None = None
+        self._outdated = ""
+        """Why what runs is not what its files say; empty when it is."""
         self._closing = False
         self.failed_with: Fingerprint = ()
         """The files of its folder when it failed; when they change, it gets another chance."""
@@ -87,11 +90,23 @@ class HostedModule:
             self.standing.note("the server was told not to start modules (launch_modules); start it by hand")
             self._parts.gate.open(self.settings.queue, self.module_id)
 
-    async def reload(self, found: FoundModule) -> None:
-        """Its files have changed: run it as they say now."""
-        await self.stop()
-        self.found = found
-        await self.begin()
+    def is_as(self, found: FoundModule) -> bool:
+        """Whether what was found now asks for nothing else than what was found before."""
+        before = self.found
+        same = (before.own, before.settings, before.error) == (found.own, found.settings, found.error)
+        return same and self.standing.state is not State.FAILED
+
+    async def reload(self, found: FoundModule, why: str = "its settings have changed") -> None:
+        """Run it as its files say now. Returns at once: what it is doing may take its time to end first.
+
+        Its queue stays open; the commands in it are served by the new process.
+        """
+        self.found, self._outdated = found, why
+        self.failed_with = found.listing
+        if self._supervisor.life is not None:
+            await self.standing.change(State.STOPPING, why)
+        if self._reloading is None or self._reloading.done():
+            self._reloading = asyncio.create_task(self._start_anew())
 
     async def remove(self) -> None:
         """Its folder is gone: stop it and forget its routes."""
@@ -101,11 +116,9 @@ class HostedModule:
 
     async def stop(self) -> None:
         """End its process, or its installation; return when nothing of it is left."""
-        task, self._bringing_up = self._bringing_up, None
-        if task is not None:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        reloading, self._reloading = self._reloading, None
+        await _end_task(reloading)
+        await self._end_installation()
         await self._supervisor.stop()
 
     async def close(self) -> None:
@@ -119,6 +132,19 @@ class HostedModule:
         return self._supervisor.kill(worker_id, reason)
 
     # --- bringing it up ---------------------------------------------------------------------------
+
+    async def _start_anew(self) -> None:
+        """End what runs and begin again, until it is what its files say."""
+        while self._outdated:
+            why, self._outdated = self._outdated, ""
+            await self._end_installation()
+            await self._supervisor.stop(why, self._parts.settings.module_drain)
+            if not self._outdated:
+                await self.begin()
+
+    async def _end_installation(self) -> None:
+        task, self._bringing_up = self._bringing_up, None
+        await _end_task(task)
 
     def _obstacle(self) -> str:
         """Why the module is not to be started; empty when it is."""
@@ -248,3 +274,10 @@ class HostedModule:
             startup_summary=settings_summary(module) if module else "",
             summary="\n".join(line for line in lines if line),
         )
+
+
+async def _end_task(task: asyncio.Task[None] | None) -> None:
+    if task is not None:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task

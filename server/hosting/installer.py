@@ -44,7 +44,7 @@ class Installer:
 
     async def plan(self, module: ModuleSettings) -> InstallPlan:
         """Look at what a module needs and what is there. Raises ``InstallError``."""
-        return await asyncio.to_thread(self._plan, module)
+        return await asyncio.to_thread(self._plan, module.installed_as)
 
     async def install(self, module: ModuleSettings, report: Report) -> InstallPlan:
         """Make a module ready to run; return at once when it is. Raises ``InstallError``."""
@@ -58,7 +58,7 @@ class Installer:
         async with self._one_at_a_time, locked(lock, lambda: report(waiting)):
             plan = await self.plan(module)  # whoever held the locks may have done it
             if not plan.current:
-                await self._run(module, plan, report)
+                await self._run(module.installed_as, plan, report)
         return plan
 
     async def _run(self, module: ModuleSettings, plan: InstallPlan, report: Report) -> None:

@@ -108,9 +108,18 @@ class Life:
             )
         )
 
-    def stop(self) -> None:
+    async def drain(self, seconds: float) -> None:
+        """Let the process begin nothing more; return when it has nothing to do, its time is over, or it has ended."""
+        retiring = asyncio.create_task(self._around.dispatcher.retire(self.worker, seconds))
+        try:
+            await asyncio.wait((retiring, self._cause), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            retiring.cancel()
+            await asyncio.gather(retiring, return_exceptions=True)
+
+    def stop(self, reason: str) -> None:
         """Let the process end politely: it is asked, then told, then killed."""
-        self._settle(_Cause("the server stopped it", deliberate=True, polite=True))
+        self._settle(_Cause(reason, deliberate=True, polite=True))
 
     def kill(self, reason: str) -> None:
         """Let the process end now, because the server wants it."""

@@ -177,6 +177,9 @@ class ModuleSettings(_Section, frozen=True, kw_only=True):
 
     module_id: str = ""
     folder: str = ""
+    """Where its program is."""
+    instance_of: str = ""
+    """The id of the module whose program and environment it uses; empty when it has its own."""
     name: str = ""
     version: str = ""
     publishing_info: PublishingInfo = PublishingInfo()
@@ -192,6 +195,11 @@ class ModuleSettings(_Section, frozen=True, kw_only=True):
     def path(self) -> Path:
         """The module's folder, absolute."""
         return Path(self.folder)
+
+    @property
+    def installed_as(self) -> ModuleSettings:
+        """What is to be installed for it: itself, or the module that it is an instance of."""
+        return msgspec.structs.replace(self, module_id=self.instance_of) if self.instance_of else self
 
     @property
     def queue(self) -> str:
@@ -245,7 +253,7 @@ def typed_settings(raw: RawSettings, folder: Path) -> ModuleSettings:
     """Give the merged settings their types and check them. Raises ``ModuleSettingsError``."""
     values = _lower_keys(raw.values)
     values["environmentvariables"] = _original(raw.values, "environmentvariables")
-    values.update({"moduleid": raw.module_id, "folder": str(folder)})
+    values.update({"moduleid": raw.module_id, "folder": str(folder), "instanceof": raw.instance_of})
     try:
         settings = msgspec.convert(values, ModuleSettings, strict=False)
     except msgspec.ValidationError as error:

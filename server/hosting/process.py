@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -98,16 +99,25 @@ class ChildProcess:
     ) -> ChildProcess:
         """Start a process. ``launch_id`` is in its environment and finds its descendants later. Raises ``OSError``."""
         loop = asyncio.get_running_loop()
-        transport, output = await loop.subprocess_exec(
-            lambda: _Output(on_line),
-            *command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=str(cwd),
-            env=dict(environment),
-            **_own_group(),
+        starting = asyncio.ensure_future(
+            loop.subprocess_exec(
+                lambda: _Output(on_line),
+                *command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                cwd=str(cwd),
+                env=dict(environment),
+                **_own_group(),
+            )
         )
+        try:
+            transport, output = await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            # asyncio itself would kill only this process, and not what it may have started already.
+            with contextlib.suppress(OSError):
+                await cls(*await starting, launch_id).stop(0.0)
+            raise
         return cls(transport, output, launch_id)
 
     @property

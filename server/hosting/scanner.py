@@ -9,9 +9,10 @@ import msgspec
 
 from ..config import ServerSettings
 from .explore_page import ExplorePage, read_page
+from .instance import base_folder, read_settings
 from .module_settings import ModuleSettings, salvaged_settings, typed_settings
 from .platform_info import PlatformInfo
-from .settings_file import FILE_NAME, ModuleSettingsError, RawSettings, candidate_files, read_module
+from .settings_file import FILE_NAME, ModuleSettingsError, RawSettings, candidate_files
 
 Fingerprint = tuple[tuple[str, int, int], ...]
 
@@ -28,8 +29,12 @@ class FoundModule(msgspec.Struct, frozen=True, kw_only=True):
     settings: ModuleSettings | None
     error: str
     page: ExplorePage
+    own: Fingerprint
+    """Changes with its own settings files and the page."""
     fingerprint: Fingerprint
-    """Changes with the settings files and the page."""
+    """Changes with these and the user's settings."""
+    base: Path | None = None
+    """The folder of the module that it is an instance of."""
     listing: Fingerprint
     """Changes with any file directly in the folder."""
 
@@ -65,38 +70,60 @@ class Scanner:
         return modules
 
     def _look(self, folder: Path) -> FoundModule:
-        files = candidate_files(folder, self._machine, self._user_file)
-        fingerprint = _fingerprint([*files, folder / "explore.html"])
         listing = folder_listing(folder)
         known = self._known.get(folder)
-        if known is not None and known.fingerprint == fingerprint:
+        if known is not None and known.fingerprint == self._fingerprints(folder, known.base)[1]:
             return msgspec.structs.replace(known, listing=listing)
-        return self._read(folder, fingerprint, listing, known)
+        return self._read(folder, listing, known)
 
-    def _read(
-        self, folder: Path, fingerprint: Fingerprint, listing: Fingerprint, known: FoundModule | None
-    ) -> FoundModule:
-        settings, error = self._settings(folder, known)
+    def _fingerprints(self, folder: Path, base: Path | None) -> tuple[Fingerprint, Fingerprint]:
+        """Return the fingerprint of the module's own files, and the one of all that has a say in its settings."""
+        folders = [folder] if base is None else [base, folder]
+        own: Fingerprint = ()
+        for each in folders:
+            own += _fingerprint([*candidate_files(each, self._machine, None), each / "explore.html"])
+        return own, own + _fingerprint([self._user_file])
+
+    def _read(self, folder: Path, listing: Fingerprint, known: FoundModule | None) -> FoundModule:
+        """Read a module. Its fingerprint is taken before its files, so that no later change goes unnoticed."""
+        base, error = _base(folder)
+        # Without its base nobody knows which files matter: it is read again until there is one.
+        own, fingerprint = ((), ()) if error else self._fingerprints(folder, base)
+        settings = known.settings if known is not None else None
+        if not error:
+            settings, error = self._settings(folder, base, settings)
         module_id = settings.module_id if settings is not None else folder.name
         return FoundModule(
             folder=folder,
             module_id=module_id,
             settings=settings,
             error=error,
-            page=read_page(folder, module_id),
+            page=read_page(base or folder, module_id),
+            own=own,
             fingerprint=fingerprint,
             listing=listing,
+            base=base,
         )
 
-    def _settings(self, folder: Path, known: FoundModule | None) -> tuple[ModuleSettings | None, str]:
+    def _settings(
+        self, folder: Path, base: Path | None, before: ModuleSettings | None
+    ) -> tuple[ModuleSettings | None, str]:
         """Read the settings. Of broken ones keep what can be kept: names and routes, else those from before."""
-        before = known.settings if known is not None else None
+        home = base or folder
         raw: RawSettings | None = None
         try:
-            raw = read_module(folder, self._machine, self._user_file, os.environ)
-            return typed_settings(raw, folder), ""
+            raw = read_settings(folder, base, self._machine, self._user_file, os.environ)
+            return typed_settings(raw, home), ""
         except ModuleSettingsError as error:
-            return (salvaged_settings(raw, folder) if raw is not None else before), str(error)
+            return (salvaged_settings(raw, home) if raw is not None else before), str(error)
+
+
+def _base(folder: Path) -> tuple[Path | None, str]:
+    """Return the folder that an instance belongs to, and what is wrong with it."""
+    try:
+        return base_folder(folder), ""
+    except ModuleSettingsError as error:
+        return None, str(error)
 
 
 def _duplicate(found: FoundModule, owner: Path) -> FoundModule:

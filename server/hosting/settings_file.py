@@ -28,11 +28,15 @@ class ModuleSettingsError(Exception):
 
 
 class RawSettings(msgspec.Struct, frozen=True):
-    """The merged settings of one module, not yet typed. ``files`` are those that were read, in order."""
+    """The merged settings of one module, not yet typed. ``files`` are those that were read, in order.
+
+    ``instance_of`` is the id of the module that it is an instance of.
+    """
 
     module_id: str
     values: dict[str, Any]
     files: list[Path]
+    instance_of: str = ""
 
 
 def candidate_files(folder: Path, machine: PlatformInfo, user_file: Path | None) -> list[Path]:
@@ -52,7 +56,7 @@ def read_module(
 ) -> RawSettings:
     """Read and merge everything that sets up the module in a folder. Raises ``ModuleSettingsError``."""
     main, *overrides = candidate_files(folder, machine, user_file)
-    module_id, values = _only_module(main)
+    module_id, values = only_module(main)
     files = [main]
     for path in overrides:
         if path.is_file():
@@ -132,8 +136,9 @@ def _by_index(value: Any) -> dict[int, Any] | None:
     return None
 
 
-def _only_module(path: Path) -> tuple[str, dict[str, Any]]:
-    modules = _get(read_file(path), "Modules")
+def only_module(path: Path) -> tuple[str, dict[str, Any]]:
+    """Return id and settings of the module that a file describes. Raises ``ModuleSettingsError``."""
+    modules = lookup(read_file(path), "Modules")
     if not isinstance(modules, dict) or not modules:
         raise ModuleSettingsError(f'{path} must start with {{"Modules": {{"<module id>": {{…}}}}}}.')
     module_id = next(iter(modules))
@@ -150,11 +155,12 @@ def _only_module(path: Path) -> tuple[str, dict[str, Any]]:
 
 
 def _section(file: Mapping[str, Any], module_id: str) -> Mapping[str, Any]:
-    section = _get(_get(file, "Modules"), module_id)
+    section = lookup(lookup(file, "Modules"), module_id)
     return section if isinstance(section, Mapping) else {}
 
 
-def _get(value: Any, key: str) -> Any:
+def lookup(value: Any, key: str) -> Any:
+    """Return an entry of an object whose key matches in any letter case; ``None`` when there is none."""
     if not isinstance(value, Mapping):
         return None
     return next((item for name, item in value.items() if name.lower() == key.lower()), None)

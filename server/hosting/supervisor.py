@@ -47,20 +47,24 @@ class Supervisor:
         self._policy.reset()
         self._task = asyncio.create_task(self._keep_alive(recipe, surroundings, orphan))
 
-    async def stop(self) -> None:
-        """Stop the process and whatever it started; return when nothing is left. The state is the caller's to set."""
-        task, self._task = self._task, None
+    async def stop(self, reason: str = "", drain: float = 0.0) -> None:
+        """Stop the process and whatever it started; return when nothing is left. The state is the caller's to set.
+
+        ``drain``: seconds that what it is doing has to end, while nothing new is given to it. When this is cancelled,
+        the next call goes on with it.
+        """
+        task, life = self._task, self._life
         if task is None:
             return
         self._stopping.set()
-        if self._life is not None:
-            await self.standing.change(State.STOPPING)
-            self._life.stop()
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError:
-            task.cancel()
-            raise
+        if life is not None:
+            if self.standing.state is not State.STOPPING:
+                await self.standing.change(State.STOPPING, reason)
+            if drain > 0:
+                await life.drain(drain)
+            life.stop(reason or "the server stopped it")
+        await asyncio.shield(task)
+        self._task = None
 
     def kill(self, worker_id: str, reason: str) -> bool:
         """Kill the process of a worker, to be started again at once; false when it is not this module's."""
@@ -105,7 +109,8 @@ class Supervisor:
 
     async def _ready(self) -> None:
         self._policy.ready()
-        await self.standing.change(State.READY)
+        if not self._stopping.is_set():
+            await self.standing.change(State.READY)
 
     async def _wait_for_next_start(self, end: End) -> bool:
         """After an end of its own: wait as long as the policy says; false when it gives up or is stopped."""

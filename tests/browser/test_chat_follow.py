@@ -14,6 +14,7 @@ from tests.support.browser_session import Visitor
 from tests.support.server_process import ServerProcess
 
 ENDLESS = 1_000_000
+HOSTILE = "<b>Hm</b> <img src=x>"
 STORED = f"{MODULE}_conversation"
 
 
@@ -190,3 +191,34 @@ def test_a_killed_and_restarted_server_loses_and_repeats_nothing(
     expect(chat.part("status")).to_have_text("")
     assert (len(traffic.polls) == 0) == (way == "streamed")
     assert {*traffic.streams, *traffic.polls} == {command_id}
+
+
+@pytest.mark.parametrize("polled", [False, True])
+def test_what_the_model_thinks_is_folded_above_its_answer(chat: Explorer, polled: bool) -> None:
+    if polled:
+        block(chat.page)
+    asked(chat, f"{HOSTILE}|3")
+    chat.wait_for_state("completed")
+    assert chat.reply() == counted(3)
+    thought = chat.inside().locator("details.lc-thought")
+    expect(thought).to_have_count(1)
+    expect(thought.locator("summary")).to_have_text("What the model thought")
+    expect(thought.locator("div")).to_be_hidden()
+    assert thought.evaluate("(element) => element.nextElementSibling.id") == f"{MODULE}_reply"
+    thought.locator("summary").click()
+    expect(thought.locator("div")).to_be_visible()
+    expect(thought.locator("div")).to_have_text(HOSTILE)
+    assert thought.locator("b").count() == 0
+
+
+def test_thinking_without_an_answer_yet(chat: Explorer) -> None:
+    asked(chat, "so?|3")
+    thought = chat.inside().locator("details.lc-thought")
+    expect(thought.locator("summary")).to_have_text("The model is thinking…")
+    expect(chat.part("reply")).to_have_text("")
+    chat.stop()
+    expect(thought.locator("summary")).to_have_text("What the model thought")
+    asked(chat, "2")
+    chat.wait_for_state("completed")
+    assert chat.reply() == counted(2)
+    expect(thought).to_have_count(1)

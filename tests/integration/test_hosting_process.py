@@ -185,3 +185,23 @@ async def test_a_process_id_that_was_used_again_is_left_alone(tmp_path: Path) ->
     assert started.process.running
     assert len(await alive(started.pids())) == 2
     await started.process.stop(0.0)
+
+
+async def test_a_start_that_is_interrupted_leaves_nothing(tmp_path: Path) -> None:
+    note = tmp_path / "pid"
+    code = (
+        "import subprocess, sys; from pathlib import Path\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+        f"path = Path({str(note)!r}); path.with_suffix('.new').write_text(str(child.pid))\n"
+        "path.with_suffix('.new').rename(path); child.wait()"
+    )
+    starting = asyncio.create_task(Started.run(code))
+    # The process runs before its start is known to have succeeded; meanwhile nothing else may run here.
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    child = int(wait_until("it has a child", lambda: note.read_text() if note.exists() else ""))
+    assert not starting.done()
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    await eventually(lambda: not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE)

@@ -59,7 +59,7 @@ async def test_a_long_prompt_leaves_every_other_chat_its_token() -> None:
     seen = await observe("long_prompt_beside_chats")
     assert seen["prompt_tokens"] > 2000
     assert seen["steps"] >= seen["prompt_tokens"] // 64
-    assert seen["largest"] == 64 + 3
+    assert 64 + 3 <= seen["largest"] <= 64 + 32 + 3, "half as many more where that ends the prompt"
     assert seen["smallest"] > 3
 
 

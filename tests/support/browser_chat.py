@@ -29,12 +29,20 @@ class Counter(ModuleRunner):
         return self.count
 
     def count(self, data: RequestData) -> JSON:
-        for number in range(1, data.get_int("prompt", 1) + 1):
+        answer = {"success": True, "stop_reason": "completed"}
+        thought, _, prompt = (data.get_value("prompt") or "1").rpartition("|")
+        for length in range(1, len(thought) + 1):
+            answer["reasoning"] = thought[:length]
+            data.reply.update(reasoning=thought[:length])
+            if length == 1 and thought.endswith("?"):
+                while not data.reply.cancelled:
+                    time.sleep(0.03)
+        for number in range(1, int(prompt) + 1):
             if data.reply.cancelled:
-                return {"success": True, "reply": data.reply.text, "stop_reason": "cancelled"}
+                return {**answer, "reply": data.reply.text, "stop_reason": "cancelled"}
             data.reply.write(f"{number} ")
             time.sleep(0.03)
-        return {"success": True, "reply": data.reply.text, "stop_reason": "completed"}
+        return {**answer, "reply": data.reply.text}
 
 
 if __name__ == "__main__":
@@ -91,7 +99,10 @@ def counted(to: int) -> str:
 
 
 def add_counting_chat(modules: Path) -> None:
-    """Adds LlamaChat's own page, over a module that counts up to the number in the prompt, one chat at a time."""
+    """Adds LlamaChat's own page, over a module that counts up to the number in the prompt, one chat at a time.
+
+    What stands before a "|" in the prompt it thinks first; when that ends with "?", it thinks until it is stopped.
+    """
     folder = modules / MODULE
     folder.mkdir(parents=True)
     shutil.copy(ROOT / "modules" / MODULE / "explore.html", folder)

@@ -51,6 +51,31 @@ def chat() -> dict[str, Any]:
     }  # fmt: skip
 
 
+def thinking() -> dict[str, Any]:
+    """A grammar makes the model think first; the chat format of the environment knows the marks."""
+    adapter = started()
+    format_ = {"type": "grammar", "grammar": 'root ::= "<think>" "' + "Hm, well. " * 20 + '" "</think>\\nYes."'}
+    fields = {"prompt": "Is it?", "temperature": "0", "response_format": json.dumps(format_)}
+    data = request(**fields, logprobs="true", top_logprobs="2")
+    seen: list[dict[str, Any]] = []
+    update = data.reply.update
+
+    def noticing(**values: Any) -> None:
+        seen.append({"reply": data.reply.text, **values})
+        update(**values)
+
+    data.reply.update = noticing  # type: ignore[method-assign]
+    _, answer = call(adapter, data)
+    wrong = {
+        "logit_bias": call(adapter, request(prompt="x", logit_bias='{"4096": 1}')),
+        "reasoning": call(adapter, request(prompt="x", reasoning="maybe")),
+        "top_logprobs": call(adapter, request(prompt="x", top_logprobs="2")),
+        "grammar": call(adapter, request(prompt="x", response_format='{"type": "grammar", "grammar": "x"}')),
+    }
+    adapter.cleanup()
+    return {"answer": answer, "streamed": data.reply.text, "fields": data.reply.fields, "seen": seen, "wrong": wrong}
+
+
 def refusals() -> dict[str, Any]:
     adapter = started()
     wrong: dict[str, dict[str, str | list[str]]] = {

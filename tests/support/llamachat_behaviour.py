@@ -77,10 +77,8 @@ class Bench:
         return self.template.tokens(build_conversation(question, **more))
 
     @contextmanager
-    def engine(
-        self, slots: int = 4, context: int = 1024, cells: int = 0, idle: int = 8, **more: Any
-    ) -> Iterator[Engine]:
-        settings = EngineSettings(slots, context, cells or slots * context, threads=1, idle_sequences=idle)
+    def engine(self, slots: int = 4, context: int = 1024, **more: Any) -> Iterator[Engine]:
+        settings = EngineSettings(slots, context, threads=1)
         engine = Engine(self.model, settings, **more)
         try:
             yield engine
@@ -92,7 +90,7 @@ class Bench:
         answers = []
         with leads() as seen:
             for prompt in prompts:
-                with self.engine(slots=1, idle=0) as engine:
+                with self.engine(slots=1) as engine:
                     seen.clear()
                     answer = collect(engine.submit(Request(prompt, GREEDY, **more)))
                 answers.append(replace(answer, lead=min(seen)))
@@ -115,8 +113,7 @@ def leads() -> Iterator[list[float]]:
     sample = Sampler.sample
 
     def noting(sampler: Sampler, context: Context, output: int) -> int:
-        logits = np.ctypeslib.as_array(context.logits(output), shape=(sampler._vocabulary_size,))
-        second, first = np.partition(logits, -2)[-2:]
+        second, first = np.partition(context.logits(output), -2)[-2:]
         seen.append(float(first - second))
         return sample(sampler, context, output)
 
@@ -221,7 +218,7 @@ def canaries(bench: Bench) -> dict[str, Any]:
     # Only clear replies can be compared; the others still come and go beside them.
     expected = {number: answer.text for number, answer in enumerate(answers) if answer.clear}
     wrong, cancelled = [], 0
-    with bench.engine(slots=4, context=240, cells=256, idle=6) as engine:
+    with bench.engine(slots=4, context=240) as engine:
         for _ in range(12):
             picked = [chance.randrange(len(cases)) for _ in range(10)]
             running = [(number, engine.submit(Request(prompts[number], GREEDY, max_tokens=64))) for number in picked]
@@ -440,9 +437,9 @@ def second_turn(bench: Bench) -> dict[str, Any]:
 
 
 def little_space(bench: Bench) -> dict[str, Any]:
-    """A context with room for one whole chat serves all of them, one after the other."""
+    """A context with room for one chat serves all of them, one after the other."""
     prompts, expected = clear_cases(bench, 5)
-    with bench.engine(slots=4, context=512, cells=512, idle=8) as engine:
+    with bench.engine(slots=1, context=512) as engine:
         generations = [engine.submit(Request(prompt, GREEDY)) for prompt in prompts]
         texts = [collect(generation).text for generation in generations]
         long = collect(engine.submit(Request(bench.prompt("word " * 200), Sampling(temperature=0, ignore_eos=True))))

@@ -8,7 +8,7 @@ import pytest
 from benchmarks.budgets import BUDGETS, Budget, Measure
 from benchmarks.figures import Spread, paired_differences, paired_ratios, percentile
 from benchmarks.options import Options, interleaved
-from benchmarks.report import json_lines, table
+from benchmarks.report import json_lines, markdown, table
 from benchmarks.rows import Row, make_row, overall
 
 
@@ -70,6 +70,11 @@ def test_the_table_has_the_budgets_of_the_design() -> None:
         "start/ping": "value <= 1",
         "start/idle-memory": "value <= 80",
         "start/idle-cpu": "value <= 1",
+        "llama/one-stream/greedy": "ratio >= 0.95",
+        "llama/one-stream/sampled": "ratio >= 0.95",
+        "llama/8-chats/rate": "ratio >= 1",
+        "llama/8-chats/first-p50": "ratio <= 1",
+        "llama/second-turn/prompt-work": "ratio <= 1",
     }
 
 
@@ -97,6 +102,13 @@ def test_the_table_says_what_is_not_met() -> None:
     assert lines[1].endswith("ok")
     assert lines[2].endswith("NOT MET")
     assert "0.6 (0.5 .. 0.7)" in lines[1]
+
+
+def test_the_markdown_table_is_that_of_the_documents() -> None:
+    lines = markdown([*rows(), make_row("x/y", "s", [1.0], "p", [2.0])]).splitlines()
+    assert lines[2] == "| `ping` | 0.6 (0.5 … 0.7) | s | bare | 0.2 | 3 (2.5 … 3.5) | value ≤ 1 | kept |"
+    assert lines[3].endswith("| value ≤ 80 | **not met** |")
+    assert lines[4].endswith("| 0.5 (0.5 … 0.5) |  |  |")
 
 
 def test_peers_take_turns_in_both_orders(tmp_path: Path) -> None:

@@ -77,6 +77,30 @@ def test_a_failed_module_ends_the_wait_with_its_reason(tmp_path: Path) -> None:
             hello.wait_until_ready()
 
 
+def test_a_module_that_somebody_has_stopped_is_not_an_error(tmp_path: Path) -> None:
+    with answering(states("Stopped", reason="it is not started by itself")) as url:
+        hello, out = greet(url, tmp_path)
+        assert not hello.wait_until_ready()
+    assert "LlamaChat: Stopped (it is not started by itself)" in out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("answer", "chats"),
+    [
+        (
+            {"success": True, "models": [{"kind": "embedding", "loaded": True}, {"kind": "chat", "loaded": False}]},
+            False,
+        ),
+        ({"success": True, "models": [{"kind": "embedding", "loaded": False}, {"kind": "chat", "loaded": True}]}, True),
+        ({"success": False, "error": "There is no route '/v1/text/models'."}, True),
+    ],
+)
+def test_an_embedding_model_is_not_asked_to_chat(tmp_path: Path, answer: dict[str, Any], chats: bool) -> None:
+    with answering(lambda _path, _fields: answer) as url:
+        hello, _ = greet(url, tmp_path)
+        assert hello.can_chat() is chats
+
+
 def test_a_module_that_gets_nowhere_ends_the_wait(tmp_path: Path) -> None:
     with answering(states("Backoff", reason="exit code 1")) as url:
         hello, out = greet(url, tmp_path)

@@ -14,6 +14,14 @@ def test_run_with_port_and_model() -> None:
     assert asked == Options(run=True, port=8080, model="owner/name:file.gguf")
 
 
+def test_a_model_can_be_for_an_instance(capsys: pytest.CaptureFixture[str]) -> None:
+    assert parse(["--model", "a/b", "--as", "Coder-7b"]).instance == "Coder-7b"
+    for wrong in (["--as", "Coder"], ["--model", "a/b", "--as", "../x"], ["--model", "a/b", "--as", ""]):
+        with pytest.raises(SystemExit):
+            parse(wrong)
+    assert "--model, which is missing" in capsys.readouterr().err
+
+
 def test_everything_after_test_goes_to_pytest() -> None:
     asked = parse(["--run", "--test", "tests/unit", "-k", "log or port", "--run"])
     assert asked.pytest_args == ("tests/unit", "-k", "log or port", "--run")

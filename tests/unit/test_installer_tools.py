@@ -62,6 +62,14 @@ def test_model_is_fetched_by_the_modules_own_downloader(checkout: Layout, tmp_pa
     assert (tmp_path / "called").read_text() == f"owner/name:file.gguf|--data-dir|{tmp_path / 'elsewhere'}"
 
 
+def test_a_model_of_an_instance_names_it(checkout: Layout, tmp_path: Path) -> None:
+    downloader(checkout, "import pathlib, sys; pathlib.Path('called').write_text('|'.join(sys.argv[1:]))")
+    progress, out = captured(tmp_path)
+    model.download(checkout, progress, "owner/name", tmp_path, "Coder")
+    assert (tmp_path / "called").read_text() == f"owner/name|--data-dir|{tmp_path}|--as|Coder"
+    assert "for Coder" in out.getvalue()
+
+
 def test_a_failed_download_says_how_to_go_on(checkout: Layout, tmp_path: Path) -> None:
     downloader(checkout, "import sys; sys.exit(4)")
     progress, _ = captured(tmp_path)

@@ -47,6 +47,13 @@ def test_a_prompt_follows_messages() -> None:
     assert build_conversation("c", messages=given) == [*given, {"role": "user", "content": "c"}]
 
 
+def test_what_the_assistant_thought_is_kept_for_the_template() -> None:
+    thinking = {"role": "assistant", "content": "b", "reasoning_content": "hm"}
+    asking = {"role": "user", "content": "a", "reasoning_content": "no thought of a model"}
+    messages = build_conversation("c", messages=[asking, thinking])
+    assert messages == [*said(("user", "a")), thinking, *said(("user", "c"))]
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
@@ -61,6 +68,7 @@ def test_a_prompt_follows_messages() -> None:
         ({"messages": '[{"role": "robot", "content": "x"}]'}, r"messages\[0\].role must be one of"),
         ({"messages": '[{"role": "user", "content": 5}]'}, r"messages\[0\].content must be"),
         ({"messages": '[{"role": "user", "content": [{"type": "image_url"}]}]'}, "image_url"),
+        ({"messages": '[{"role": "assistant", "reasoning_content": 5}]'}, r"messages\[0\].reasoning_content must be"),
         ({"messages": "[]"}, "messages must end with"),
         ({"messages": '[{"role": "assistant", "content": "x"}]'}, "messages must end with"),
         ({"messages": '[{"role": "system", "content": "x"}]'}, "messages must end with"),

@@ -20,7 +20,12 @@ def test_the_settings_have_what_a_server_needs() -> None:
     assert list(modules) == ["LlamaChat"]
     assert (MODULE / module["LaunchSettings"]["FilePath"]).is_file()
     assert module["Version"] == module["InstallOptions"]["ModuleReleases"][-1]["ModuleVersion"]
-    [route] = module["RouteMaps"]
+    route, *others = module["RouteMaps"]
+    assert [(other["Route"], other["Command"]) for other in others] == [
+        ("text/embeddings", "embed"),
+        ("text/models", "list_models"),
+    ]
+    assert not any(other.get("LongRunning") for other in others)
     assert (route["Route"], route["Method"], route["Command"], route["LongRunning"]) == (
         "text/chat",
         "POST",

@@ -29,7 +29,7 @@ def admitted(roster: Roster) -> list[Slot]:
 
 
 def test_chats_are_admitted_in_order_up_to_the_slots() -> None:
-    roster = Roster(slots=2, cells=1000)
+    roster = Roster(slots=2)
     first, second, third = chat(), chat(), chat()
     added(roster, first, second, third)
     assert admitted(roster) == [first, second]
@@ -38,17 +38,8 @@ def test_chats_are_admitted_in_order_up_to_the_slots() -> None:
     assert admitted(roster) == [third]
 
 
-def test_a_chat_waits_until_the_context_can_hold_all_it_may_need() -> None:
-    roster = Roster(slots=4, cells=50)
-    big, bigger, small = chat(10, 20), chat(10, 30), chat(1, 1)
-    added(roster, big, bigger, small)
-    assert admitted(roster) == [big], "nobody overtakes, or a big chat would never run"
-    roster.remove(big)
-    assert admitted(roster) == [bigger, small]
-
-
 def test_a_chat_put_back_is_the_first_to_run_again_but_not_at_once() -> None:
-    roster = Roster(slots=4, cells=100)
+    roster = Roster(slots=4)
     first, second, third = chat(), chat(), chat()
     added(roster, first, second, third)
     admitted(roster)
@@ -59,7 +50,7 @@ def test_a_chat_put_back_is_the_first_to_run_again_but_not_at_once() -> None:
 
 
 def test_a_stopped_roster_takes_nobody_and_keeps_its_first_reason() -> None:
-    roster = Roster(slots=1, cells=100)
+    roster = Roster(slots=1)
     roster.stop("broken")
     roster.stop("closed")
     with pytest.raises(EngineStoppedError, match="broken"):
@@ -68,13 +59,41 @@ def test_a_stopped_roster_takes_nobody_and_keeps_its_first_reason() -> None:
 
 
 def test_waiting_for_work_ends_with_the_first_chat() -> None:
-    roster, idle, answers = Roster(slots=1, cells=100), threading.Event(), []
+    roster, idle, answers = Roster(slots=1), threading.Event(), []
     thread = threading.Thread(target=lambda: answers.append(roster.wait_for_work(idle.set)))
     thread.start()
     assert idle.wait(10)
     roster.add(chat())
     thread.join(10)
     assert answers == [True]
+
+
+class Looks(threading.Condition):
+    """Counts the waits; each ends because its time is over."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits = 0
+
+    def wait(self, timeout: float | None = None) -> bool:
+        assert timeout is not None, "somebody may cancel"
+        self.waits += 1
+        return False
+
+
+def test_while_chats_wait_for_the_disk_there_is_only_a_look_now_and_then() -> None:
+    roster = Roster(slots=1)
+    added(roster, chat(), chat())
+    [waiting] = admitted(roster)
+    roster._changed = looks = Looks()
+    assert roster.wait_for_work(lambda: pytest.fail("somebody is there"))
+    assert looks.waits == 1
+    roster.wake()
+    assert roster.wait_for_work(lambda: None)
+    assert looks.waits == 1, "something has arrived"
+    waiting.place(Sequence(0))
+    assert roster.wait_for_work(lambda: None)
+    assert looks.waits == 1, "it has a place in the context now, so there is a step to do"
 
 
 def test_a_chat_from_its_prompt_to_its_end() -> None:

@@ -54,8 +54,24 @@ def test_a_short_prompt_does_not_wait_behind_a_long_one() -> None:
     assert sizes(chunks) == {1: 30, 0: 98}
 
 
-def test_long_prompts_share_the_budget_equally() -> None:
-    assert sizes(plan([prompt(0, 900), prompt(1, 900), prompt(2, 900)], 512, 300)) == {0: 100, 1: 100, 2: 100}
+def test_prompts_are_served_one_after_the_other_the_shortest_first() -> None:
+    assert sizes(plan([prompt(0, 300), prompt(1, 200), prompt(2, 100)], 512, 400)) == {0: 100, 2: 100, 1: 200}
+    assert sizes(plan([prompt(0, 900), prompt(1, 900), prompt(2, 900)], 512, 300)) == {0: 300}
+
+
+def test_the_prompt_that_came_first_gets_its_part_beside_any_number_of_short_ones() -> None:
+    chats = [prompt(0, 20_000), *(prompt(number, 100) for number in range(1, 9))]
+    assert sizes(plan(chats, 512, 128))[0] == 32
+
+
+def test_a_prompt_almost_within_the_budget_is_taken_whole() -> None:
+    assert sizes(plan([prompt(0, 150), prompt(1, 150)], 512, 128)) == {0: 150}
+    assert sizes(plan([prompt(0, 150), prompt(1, 150)], 140, 128)) == {0: 128}
+
+
+def test_chunks_are_in_the_order_of_their_sequences() -> None:
+    chunks = plan([generating(5), prompt(3, 50), generating(4), prompt(0, 20)], 512, 512)
+    assert [chunk.sequence for chunk in chunks] == [0, 3, 4, 5]
 
 
 def test_nothing_to_do_is_an_empty_plan() -> None:
@@ -74,7 +90,7 @@ def test_a_plan_fits_and_always_moves_on(pending: list[int], batch: int, budget:
     assert len(counts) == len(chunks)
     assert sum(counts.values()) <= batch
     assert all(counts.get(number) == 1 for number, length in enumerate(pending) if length == 1)
-    assert sum(count for number, count in counts.items() if pending[number] > 1) <= budget
+    assert sum(count for number, count in counts.items() if pending[number] > 1) <= budget + budget // 2
     assert counts
     assert all(chunk.wants_output == (len(chunk.tokens) == pending[chunk.sequence]) for chunk in chunks)
 

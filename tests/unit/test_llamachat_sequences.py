@@ -10,9 +10,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 class FakeMemory:
     """Keeps for each sequence the tokens that llama.cpp would have, and refuses what it would refuse."""
 
-    def __init__(self, can_truncate: bool = True) -> None:
+    def __init__(self, can_truncate: bool = True, can_share: bool = True) -> None:
         self.held: dict[int, list[int]] = {}
+        self.gone: dict[int, range] = {}
         self.can_truncate = can_truncate
+        self.can_share = can_share
 
     def truncate(self, sequence: int, length: int) -> bool:
         if self.can_truncate:
@@ -22,9 +24,14 @@ class FakeMemory:
     def clear(self, sequence: int) -> None:
         self.held.pop(sequence, None)
 
-    def share(self, source: int, target: int, length: int) -> None:
-        assert not self.held.get(target), "only an empty sequence can begin with another's tokens"
-        self.held[target] = self.held[source][:length]
+    def share(self, source: int, target: int, length: int) -> bool:
+        assert not self.held.get(target), "only an empty sequence can be given a beginning"
+        if self.can_share:
+            self.held[target] = self.held[source][:length]
+        return self.can_share
+
+    def holds(self, sequence: int, length: int) -> bool:
+        return length not in self.gone.get(sequence, ())
 
 
 def fill(memory: FakeMemory, sequence: Sequence, tokens: list[int]) -> None:
@@ -71,11 +78,33 @@ def test_a_common_system_prompt_is_shared_and_the_other_chat_stays() -> None:
 def test_the_beginning_of_a_running_chat_is_shared_too() -> None:
     memory = FakeMemory()
     pool = SequencePool(memory, 4)
-    running = pool.acquire([1, 2, 3, 4])
-    fill(memory, running, [1, 2, 3, 4])
-    second = pool.acquire([1, 2, 3, 9])
+    running = pool.acquire(list(range(50)))
+    fill(memory, running, list(range(50)))
+    second = pool.acquire([*range(40), 99])
     assert second is not running
-    assert second.tokens == [1, 2, 3]
+    assert second.tokens == list(range(40)) == memory.held[second.id]
+
+
+def test_a_short_beginning_is_not_worth_a_copy() -> None:
+    memory = FakeMemory()
+    pool = SequencePool(memory, 2)
+    ended(pool, memory, [1, 2, 3, 4])
+    assert pool.acquire([1, 2, 3, 9]).tokens == []
+
+
+def test_what_cannot_be_copied_is_computed() -> None:
+    memory = FakeMemory(can_share=False)
+    pool = SequencePool(memory, 2)
+    ended(pool, memory, list(range(50)))
+    assert pool.acquire([*range(40), 99]).tokens == []
+
+
+def test_the_only_idle_sequence_keeps_what_the_new_chat_begins_with() -> None:
+    memory, evicted = FakeMemory(), []
+    pool = SequencePool(memory, 1, on_eviction=lambda sequence: evicted.append(list(sequence.tokens)))
+    ended(pool, memory, list(range(50)))
+    assert pool.acquire([*range(40), 99]).tokens == list(range(40)) == memory.held[0]
+    assert evicted == [list(range(50))], "it can be stored before its end is lost"
 
 
 def test_a_model_that_cannot_rewind_goes_on_only_at_the_end() -> None:
@@ -121,7 +150,7 @@ class PoolMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.memory = FakeMemory()
-        self.pool = SequencePool(self.memory, 5)
+        self.pool = SequencePool(self.memory, 5, worth_copying=2)
         self.running: list[Sequence] = []
 
     @precondition(lambda self: len(self.running) < 3)

@@ -11,11 +11,18 @@ from engine.errors import RequestRefusedError
 ROLES = ("system", "user", "assistant", "tool")
 
 
-class Message(TypedDict):
-    """One thing that was said; ``role`` is system, user, assistant or tool."""
-
+class _Said(TypedDict):
     role: str
     content: str
+
+
+class Message(_Said, total=False):
+    """One thing that was said; ``role`` is system, user, assistant or tool.
+
+    ``reasoning_content``: what the assistant thought before; most templates leave it out of the prompt.
+    """
+
+    reasoning_content: str
 
 
 def build_conversation(
@@ -85,7 +92,13 @@ def _read_message(where: str, entry: dict[str, Any]) -> Message:
     role = "system" if entry["role"] == "developer" else entry["role"]
     if role not in ROLES:
         raise RequestRefusedError(f"{where}.role must be one of {', '.join(ROLES)}, not {entry['role']!r}.")
-    return {"role": role, "content": _read_content(where, entry.get("content"))}
+    message: Message = {"role": role, "content": _read_content(where, entry.get("content"))}
+    reasoning = entry.get("reasoning_content")
+    if reasoning is not None and not isinstance(reasoning, str):
+        raise RequestRefusedError(f"{where}.reasoning_content must be a text.")
+    if reasoning and role == "assistant":
+        message["reasoning_content"] = reasoning
+    return message
 
 
 def _read_content(where: str, content: Any) -> str:

@@ -11,9 +11,11 @@ from engine.errors import RequestRefusedError
 from engine.sampling import Sampling
 
 from .conversation import Message, build_conversation
+from .logit_bias import bias_for
 from .response_format import grammar_for
 
 MAX_STOPS = 16
+MAX_TOP_LOGPROBS = 20
 MAX_SEED = 2**32 - 2  # llama.cpp takes the largest 32-bit number for "choose one"
 
 Values = Callable[[str], Sequence[str]]
@@ -22,12 +24,14 @@ Values = Callable[[str], Sequence[str]]
 
 @dataclass(frozen=True)
 class ChatInputs:
-    """A checked request."""
+    """A checked request. ``logprobs`` and ``reasoning`` as in ``LlamaChat.prepare``."""
 
     messages: list[Message]
     sampling: Sampling
     max_tokens: int
     stop: list[str]
+    logprobs: int | None
+    reasoning: bool | None
 
 
 def read_inputs(values: Values) -> ChatInputs:
@@ -38,7 +42,7 @@ def read_inputs(values: Values) -> ChatInputs:
         messages=_text(values, "messages"),
         history=_text(values, "history"),
     )
-    ignore_eos = _flag(values, "ignore_eos")
+    ignore_eos = _flag(values, "ignore_eos") or False
     grammar = grammar_for(_text(values, "response_format"))
     if ignore_eos and grammar is not None:
         raise RequestRefusedError("ignore_eos cannot be combined with response_format.")
@@ -52,11 +56,24 @@ def read_inputs(values: Values) -> ChatInputs:
         frequency_penalty=_number(values, "frequency_penalty", 0, -2, 2),
         presence_penalty=_number(values, "presence_penalty", 0, -2, 2),
         seed=None if seed < 0 else seed,
+        logit_bias=bias_for(_text(values, "logit_bias")),
         grammar=grammar,
         ignore_eos=ignore_eos,
     )
     max_tokens = _integer(values, "max_tokens", 0, 0, 1_000_000)
-    return ChatInputs(messages, sampling, max_tokens, _stops(values("stop")))
+    logprobs = alternatives(
+        _flag(values, "logprobs") or False, _integer(values, "top_logprobs", 0, 0, MAX_TOP_LOGPROBS)
+    )
+    return ChatInputs(messages, sampling, max_tokens, _stops(values("stop")), logprobs, _flag(values, "reasoning"))
+
+
+def alternatives(logprobs: bool, top_logprobs: int) -> int | None:
+    """Return how many likeliest tokens to tell with each log-probability, None to tell neither."""
+    if not 0 <= top_logprobs <= MAX_TOP_LOGPROBS:
+        raise RequestRefusedError(f"top_logprobs must be from 0 to {MAX_TOP_LOGPROBS}, not {top_logprobs}.")
+    if top_logprobs and not logprobs:
+        raise RequestRefusedError("top_logprobs needs logprobs to be true.")
+    return top_logprobs if logprobs else None
 
 
 def _text(values: Values, field: str) -> str | None:
@@ -91,9 +108,11 @@ def _integer(values: Values, field: str, default: int, low: int, high: int) -> i
     return int(number)
 
 
-def _flag(values: Values, field: str) -> bool:
+def _flag(values: Values, field: str) -> bool | None:
     text = (_text(values, field) or "").strip().lower()
-    if text in ("", "0", "false", "no", "off", "f", "n"):
+    if not text:
+        return None
+    if text in ("0", "false", "no", "off", "f", "n"):
         return False
     if text in ("1", "true", "yes", "on", "t", "y"):
         return True

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from engine.errors import RequestRefusedError
 
+MAX_REPEATS = 500
+"""The largest length or count in a schema; the converter writes every repetition out."""
+
 _ANY_OBJECT = {"type": "object"}
+_COUNTS = ("minLength", "maxLength", "minItems", "maxItems")
+_REPEAT = re.compile(r"\{([\d,]+)\}", re.ASCII)
 
 
 def grammar_for(response_format: Any) -> str | None:
@@ -45,6 +51,7 @@ def _read(value: Any) -> dict[str, Any]:
 
 
 def _grammar(schema: Any) -> str:
+    _check_counts(schema)
     # Imported here because it needs llama.cpp, and plain requests do not.
     from llama_cpp.llama_grammar import json_schema_to_gbnf
 
@@ -52,3 +59,22 @@ def _grammar(schema: Any) -> str:
         return str(json_schema_to_gbnf(json.dumps(schema)))
     except Exception as problem:  # the converter raises whatever it stumbles over
         raise RequestRefusedError(f"response_format has a schema that is not understood: {problem}") from problem
+
+
+def _check_counts(schema: Any) -> None:
+    parts = [schema]
+    while parts:
+        part = parts.pop()
+        if isinstance(part, list):
+            parts.extend(part)
+        elif isinstance(part, dict):
+            parts.extend(part.values())
+            pattern = part.get("pattern")
+            counts = [part.get(name) for name in _COUNTS]
+            if isinstance(pattern, str):
+                numbers = ",".join(_REPEAT.findall(pattern)).split(",")
+                counts += [int(number[:9]) for number in numbers if number]
+            if any(isinstance(count, int) and count > MAX_REPEATS for count in counts):
+                raise RequestRefusedError(
+                    f"response_format has a schema with a length or count above {MAX_REPEATS}, which is the most."
+                )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +14,11 @@ BUILT_IN_MODEL = "millrace-tiny.gguf"
 
 @dataclass(frozen=True)
 class ChatSettings:
-    """Where the model is and how it runs; 0 (layers: -1) means to decide from the model and the machine."""
+    """Where the model is and how it runs; 0 (layers and cache: -1) means to decide from the model and the machine.
+
+    ``prompt_cache_dir`` None: conversations are remembered in memory only. ``complaints``: what is wrong with the
+    variables, each a sentence for the log.
+    """
 
     model_dir: Path
     filename: str
@@ -22,23 +27,39 @@ class ChatSettings:
     context: int
     threads: int
     gpu_layers: int
+    batch: int
+    prompt_cache_dir: Path | None
+    prompt_cache_mb: int
+    chat_format: str
+    complaints: tuple[str, ...] = ()
 
 
 def read_settings(module_path: str | Path, environment: Mapping[str, str] = os.environ) -> ChatSettings:
     """Read the settings; a relative model folder lies in the module's folder.
 
-    A number that is none counts as absent.
+    A number that is none, or out of range, counts as absent, with a complaint.
     """
+    complaints: list[str] = []
 
     def text(name: str, default: str = "") -> str:
         return environment.get(PREFIX + name, "").strip() or default
 
-    def number(name: str, default: int) -> int:
-        try:
-            return int(text(name))
-        except ValueError:
-            return default
+    def number(name: str, default: int, least: int, most: int) -> int:
+        given = text(name)
+        with contextlib.suppress(ValueError):
+            if not given or least <= int(given) <= most:
+                return int(given or default)
+        complaints.append(
+            f"{PREFIX}{name} is '{given}', but must be a whole number from {least} to {most}; {default} is used."
+        )
+        return default
 
+    def cache_dir() -> Path | None:
+        given = text("PROMPT_CACHE_DIR")
+        # A server that does not know %DATA_DIR% leaves it as it is.
+        return Path(module_path, "prompt-cache" if given.startswith("%") else given) if given else None
+
+    cache_mb = number("PROMPT_CACHE_MB", -1, -1, 100_000_000)
     repo_id = text("MODEL_REPO").removeprefix("@")
     return ChatSettings(
         model_dir=Path(module_path, text("MODEL_DIR", "models")),
@@ -46,7 +67,12 @@ def read_settings(module_path: str | Path, environment: Mapping[str, str] = os.e
         filename=text("MODEL_FILENAME", "" if repo_id else BUILT_IN_MODEL),
         repo_id=repo_id,
         fileglob=text("MODEL_FILEGLOB"),
-        context=max(0, number("CONTEXT", 0)),
-        threads=max(0, number("THREADS", 0)),
-        gpu_layers=number("GPU_LAYERS", -1),
+        context=number("CONTEXT", 0, 0, 100_000_000),
+        threads=number("THREADS", 0, 0, 1024),
+        gpu_layers=number("GPU_LAYERS", -1, -1, 10_000),
+        batch=number("BATCH", 512, 32, 16_384),
+        prompt_cache_dir=cache_dir() if cache_mb else None,
+        prompt_cache_mb=cache_mb,
+        chat_format=text("CHAT_FORMAT"),
+        complaints=tuple(complaints),
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from llama_chat import LlamaChat
+    from text_embedder import TextEmbedder
 
 _MIB = 1024 * 1024
 
@@ -17,25 +18,58 @@ def status_of(chat: LlamaChat) -> dict[str, Any]:
     model, settings, figures = chat.model, chat.settings, chat.figures()
     return {
         "modelLoaded": True,
+        "kind": "chat",
         "model": model.name,
         "modelFile": model.path.name,
         "modelSizeMb": round(model.size_bytes / _MIB, 1),
         "parameters": model.parameters,
         "quantization": model.quantisation,
         "device": chat.device,
+        "deviceName": chat.device_name,
         "gpuLayers": model.gpu_layers,
         "threads": settings.threads,
+        "batch": settings.batch,
         "contextSize": settings.context,
         "slots": settings.slots,
         "running": figures.running,
         "waiting": figures.waiting,
         "tokensPerSecond": figures.tokens_per_second,
+        "promptTokensPerSecond": figures.prompt_tokens_per_second,
         "generatedTokens": figures.generated_tokens,
         "promptTokens": figures.prompt_tokens,
         "cachedPromptTokens": figures.cached_tokens,
+        "restoredPromptTokens": figures.restored_tokens,
+        "memoryHits": figures.memory_hits,
+        "diskHits": figures.disk_hits,
+        "rememberedChats": figures.remembered,
         "evictions": figures.evictions,
         "kvTokensUsed": figures.cells_used,
         "kvTokens": figures.cells,
+        "promptCacheOn": figures.stores,
+        "promptCacheFolder": str(settings.prompt_cache) if settings.prompt_cache else None,
+        "promptCacheLimitMb": round(settings.prompt_cache_bytes / _MIB, 1),
+        "promptCacheMb": round(figures.stored_bytes / _MIB, 1),
+        "promptCacheEntries": figures.stored,
+    }
+
+
+def embedder_status_of(embedder: TextEmbedder) -> dict[str, Any]:
+    """Return the embedding model, and the settings it runs with."""
+    model = embedder.model
+    return {
+        "modelLoaded": True,
+        "kind": "embedding",
+        "model": model.name,
+        "modelFile": model.path.name,
+        "modelSizeMb": round(model.size_bytes / _MIB, 1),
+        "parameters": model.parameters,
+        "quantization": model.quantisation,
+        "device": embedder.device,
+        "gpuLayers": model.gpu_layers,
+        "threads": embedder.threads,
+        "dimensions": embedder.dimensions,
+        "pooling": embedder.pooling,
+        "contextSize": embedder.limit,
     }
 
 

@@ -19,17 +19,18 @@ class SettingsFileError(LlamaChatError):
 def write_environment(data_dir: Path, module_id: str, variables: Mapping[str, str]) -> Path:
     """Set environment variables of a module in ``<data_dir>/modulesettings.json``; return the file's path.
 
-    What else is in the file stays. The change is atomic: the server sees the old file or the new one.
+    What else is in the file stays, and keys match in any letter case, as the server reads them. The change is atomic:
+    the server sees the old file or the new one.
     Raises ``SettingsFileError`` when the file is there but not plain JSON.
     """
     path = data_dir / "modulesettings.json"
     settings = _read(path)
     environment = settings
     for key in ("Modules", module_id, "EnvironmentVariables"):
-        environment = environment.setdefault(key, {})
+        environment = environment.setdefault(_spelling(environment, key), {})
         if not isinstance(environment, dict):
             raise SettingsFileError(f"{path} has a value where an object belongs: {key}. Correct it and try again.")
-    environment.update(variables)
+    environment.update({_spelling(environment, name): value for name, value in variables.items()})
     data_dir.mkdir(parents=True, exist_ok=True)
     _replace(path, json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
     return path
@@ -48,6 +49,11 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(settings, dict):
         raise SettingsFileError(f"{path} must hold a JSON object. Correct it and try again.")
     return settings
+
+
+def _spelling(entry: Mapping[str, Any], name: str) -> str:
+    """Return the key as the file spells it."""
+    return next((key for key in entry if key.lower() == name.lower()), name)
 
 
 def _replace(path: Path, text: str) -> None:

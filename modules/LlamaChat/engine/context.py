@@ -8,14 +8,25 @@ from enum import Enum
 from typing import Any
 
 import llama_cpp
+import numpy as np
 
-from . import native
+from . import native, sequence_state
 from .errors import EngineStoppedError, ModelUnavailableError
 from .model import Model
 from .scheduler import Chunk
+from .sequence_state import State
+
+Logits = np.ndarray[Any, Any]
+"""A float32 for each token of the vocabulary."""
 
 CELL_MULTIPLE = 256
 """llama.cpp rounds the number of cells up to a multiple of this."""
+
+PIECE_TOKENS = 256
+"""Tokens in a full piece of a stored sequence."""
+
+_ONE_POSITION = (-1, 0, 2)  # none, norm and neox, which llama_cpp does not all name
+"""Rope types whose tokens have one position each: the copied states of others are laid out in another way."""
 
 
 class Outcome(Enum):
@@ -30,30 +41,43 @@ class Outcome(Enum):
 class Context:
     """Owns the native context. Only the engine's thread may call it.
 
-    All sequences share one pool of ``cells`` (``kv_unified``), so that one long chat may use what others leave,
-    and a common beginning of several chats is kept once.
+    Every sequence has cells of its own (``kv_unified`` is off): a chat then looks only at its own tokens, not at
+    everybody's. Chats in neighbouring sequences are computed together.
     """
 
-    def __init__(self, model: Model, *, cells: int, sequences: int, threads: int, batch: int) -> None:
-        """``sequences``: how many it can remember at once. ``batch``: the most tokens in one step."""
+    def __init__(self, model: Model, *, length: int, sequences: int, threads: int, batch: int) -> None:
+        """``length``: tokens that each sequence can hold. ``batch``: the most tokens in one step."""
         native.take_errors()
         parameters = llama_cpp.llama_context_default_params()
-        parameters.n_ctx = -(-cells // CELL_MULTIPLE) * CELL_MULTIPLE
+        parameters.n_ctx = -(-length // CELL_MULTIPLE) * CELL_MULTIPLE * sequences
         parameters.n_batch = parameters.n_ubatch = batch
         parameters.n_seq_max = sequences
         parameters.n_outputs_max = sequences  # a row of logits is large: none for tokens that are not sampled
         parameters.n_threads = parameters.n_threads_batch = threads
-        parameters.kv_unified = True
+        parameters.kv_unified = False
         parameters.no_perf = True
         self._pointer = llama_cpp.llama_init_from_model(model.pointer, parameters)
         if not self._pointer:
             raise ModelUnavailableError(
-                f"There is not enough memory for a context of {cells} tokens beside the model "
+                f"There is not enough memory for {sequences} chats of {length} tokens beside the model "
                 f"({native.take_errors() or 'llama.cpp gave no reason'}). Lower CPAI_MODULE_LLAMA_CONTEXT or "
                 "Parallelism, or choose a smaller model."
             )
         self._memory = llama_cpp.llama_get_memory(self._pointer)
+        self._sequences = sequences
+        self._window = int(llama_cpp.llama_model_n_swa(model.pointer))
+        can_cut = model.can_rewind and not self._window and model.rope_type in _ONE_POSITION
+        self.piece_tokens = PIECE_TOKENS if can_cut else 0
+        self.state_format = (
+            *(llama_cpp.__version__, llama_cpp.LLAMA_STATE_SEQ_VERSION, self.piece_tokens),
+            *(parameters.type_k, parameters.type_v, self.cells // sequences > model.original_context),
+            *(() if can_cut else (sequences,)),
+        )
+        """What else than the model must be the same for a copied state to mean the same."""
         self._batch = llama_cpp.llama_batch_init(batch, 0, 1)
+        self._vocabulary_size = model.vocabulary_size
+        self._outputs: dict[int, int] = {}  # batch index → row of the logits
+        self._logits: Logits | None = None
 
     @property
     def pointer(self) -> ctypes.c_void_p:
@@ -71,6 +95,7 @@ class Context:
         Raises ``EngineStoppedError`` when llama.cpp reports a fatal error.
         """
         self._fill(chunks)
+        self._logits = None
         native.take_errors()
         code = int(llama_cpp.llama_decode(self._pointer, self._batch))
         if code == 0:
@@ -83,12 +108,15 @@ class Context:
             return Outcome.INVALID
         raise EngineStoppedError(f"llama.cpp failed with code {code}: {native.take_errors() or 'no reason given'}")
 
-    def logits(self, output: int) -> Any:
-        """Return the logits at a batch index as a C float pointer; valid until the next ``decode``."""
-        logits = llama_cpp.llama_get_logits_ith(self._pointer, output)
-        if not logits:
-            raise EngineStoppedError(f"llama.cpp has no logits at batch index {output}.")
-        return logits
+    def logits(self, output: int) -> Logits:
+        """Return the logits of the whole vocabulary at a batch index; valid until the next ``decode``."""
+        if self._logits is None:
+            # One call for all outputs: while others run Python, each call may have to wait for its turn.
+            pointer = llama_cpp.llama_get_logits(self._pointer)
+            if not pointer:
+                raise EngineStoppedError("llama.cpp has no logits.")
+            self._logits = np.ctypeslib.as_array(pointer, shape=(len(self._outputs), self._vocabulary_size))
+        return self._logits[self._outputs[output]]  # type: ignore[no-any-return]
 
     def length(self, sequence: int) -> int:
         """Return how many tokens of a sequence the memory holds."""
@@ -102,9 +130,55 @@ class Context:
         """Forget a whole sequence; cells that others share stay."""
         llama_cpp.llama_memory_seq_rm(self._memory, sequence, -1, -1)
 
-    def share(self, source: int, target: int, length: int) -> None:
-        """Let the empty sequence ``target`` begin with the first ``length`` tokens of ``source``, without a copy."""
-        llama_cpp.llama_memory_seq_cp(self._memory, source, target, 0, length)
+    def share(self, source: int, target: int, length: int) -> bool:
+        """Let the empty sequence ``target`` begin with the first ``length`` tokens of ``source``; False if it cannot.
+
+        They are copied. ``source`` must hold them: see ``holds``.
+        """
+        state = self.state(source)
+        if state is not None and self.piece_tokens:
+            piece = sequence_state.cut(state, 0, length)
+            state = None if piece is None else self.join([piece])
+        return state is not None and self.restore(target, state, length)
+
+    def holds(self, sequence: int, length: int) -> bool:
+        """Whether the first ``length`` tokens of a sequence are all there to go on from, so that it may be cut there.
+
+        A model with a sliding window forgets what it will not look at again when it goes on at the end.
+        """
+        if length == self.length(sequence):
+            return True
+        first = int(llama_cpp.llama_memory_seq_pos_min(self._memory, sequence))
+        return first <= max(0, length - self._window)
+
+    def state(self, sequence: int) -> State | None:
+        """Copy what the memory holds of a sequence; None when it holds nothing."""
+        state = np.empty(int(llama_cpp.llama_state_seq_get_size(self._pointer, sequence)), np.uint8)
+        size = int(llama_cpp.llama_state_seq_get_data(self._pointer, _bytes_of(state), len(state), sequence))
+        return state if size == len(state) > 0 else None
+
+    def join(self, pieces: Sequence[State]) -> State | None:
+        """Return the state of pieces that follow each other, None when they do not fit. Any thread may call it.
+
+        ``sequence_state.cut`` makes the pieces; where ``piece_tokens`` is 0 there is one, as ``state`` returned it.
+        """
+        return sequence_state.joined(pieces, self._sequences) if self.piece_tokens else pieces[0]
+
+    def restore(self, sequence: int, state: State, length: int) -> bool:
+        """Let a sequence be the first ``length`` tokens of a state that ``state`` or ``join`` returned.
+
+        False when llama.cpp does not take it; the sequence is then empty.
+        """
+        size = int(llama_cpp.llama_state_seq_set_data(self._pointer, _bytes_of(state), len(state), sequence))
+        native.take_errors()
+        if size == len(state) and self._keeps(sequence, length):
+            return True
+        self.clear(sequence)
+        return False
+
+    def _keeps(self, sequence: int, length: int) -> bool:
+        held = self.length(sequence)
+        return held == length or (held > length and self.holds(sequence, length) and self.truncate(sequence, length))
 
     def close(self) -> None:
         """Free the native context and batch."""
@@ -117,6 +191,7 @@ class Context:
         batch = self._batch
         tokens, positions, outputs = batch.token, batch.pos, batch.logits
         counts, sequences = batch.n_seq_id, batch.seq_id
+        self._outputs.clear()
         index = 0
         for chunk in chunks:
             for offset, token in enumerate(chunk.tokens):
@@ -126,5 +201,11 @@ class Context:
                 sequences[index][0] = chunk.sequence
                 outputs[index] = 0
                 index += 1
-            outputs[index - 1] = int(chunk.wants_output)
+            if chunk.wants_output:
+                outputs[index - 1] = 1
+                self._outputs[index - 1] = len(self._outputs)
         batch.n_tokens = index
+
+
+def _bytes_of(state: State) -> Any:
+    return state.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))

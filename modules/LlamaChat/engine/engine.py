@@ -7,14 +7,21 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from .context import Context, Outcome
 from .errors import EngineStoppedError, LlamaChatError, RequestRefusedError
-from .figures import Figures, Meter
+from .figures import Figures, Meter, Now
+from .fingerprint import fingerprint
+from .grammar_check import check_grammar
+from .logits import log_probability
 from .model import Model
+from .prompt_cache import PromptCache
 from .request import Finish, Generation, Request
+from .restoring import Restorer
 from .roster import Roster
 from .sampler import Sampler
+from .saving import Saver
 from .scheduler import Chunk, PromptBudget, plan
 from .sequences import Sequence as HeldSequence
 from .sequences import SequencePool
@@ -22,20 +29,23 @@ from .slot import Slot
 
 _log = logging.getLogger(__name__)
 
+_LAST_SAVES_S = 1.2
+_LAST_WRITE_S = 0.6
+
 
 @dataclass(frozen=True)
 class EngineSettings:
-    """``slots``: chats that run at once. ``context``: tokens for one chat. ``cells``: tokens for all together.
+    """``slots``: chats that run at once. ``context``: tokens for one chat. ``batch``: tokens in one step.
 
-    ``idle_sequences``: how many ended chats are remembered beside the running ones. ``batch``: tokens in one step.
+    ``prompt_cache``: the folder that remembers chats over restarts, None for none; ``prompt_cache_bytes``: its limit.
     """
 
     slots: int
     context: int
-    cells: int
     threads: int
-    idle_sequences: int = 8
     batch: int = 512
+    prompt_cache: Path | None = None
+    prompt_cache_bytes: int = 0
 
 
 class Engine:
@@ -52,16 +62,28 @@ class Engine:
         self._model = model
         self._context = Context(
             model,
-            cells=settings.cells,
-            sequences=settings.slots + settings.idle_sequences,
+            length=settings.context,
+            sequences=settings.slots,
             threads=settings.threads,
             batch=settings.batch,
         )
-        self._pool = SequencePool(self._context, settings.slots + settings.idle_sequences, can_rewind=model.can_rewind)
+        self._pool = SequencePool(
+            self._context, settings.slots, can_rewind=model.can_rewind, on_eviction=self._make_place
+        )
         self._budget = PromptBudget(most=settings.batch)
         self._meter = Meter()
         self._on_crash = on_crash
-        self._roster = Roster(settings.slots, settings.cells)
+        self._roster = Roster(settings.slots)
+        self._cache = PromptCache(
+            settings.prompt_cache,
+            lambda: fingerprint(model.path, *self._context.state_format),
+            full=self._context.piece_tokens,
+            join=self._context.join,
+            most_bytes=settings.prompt_cache_bytes,
+            wake=self._roster.wake,
+        )
+        self._restorer = Restorer(self._cache, self._context)
+        self._saver = Saver(self._cache, self._context)
         self._thread = threading.Thread(target=self._run, name="llama-engine", daemon=True)
         self._thread.start()
 
@@ -79,7 +101,10 @@ class Engine:
         return generation
 
     def check(self, request: Request) -> None:
-        """Raise ``RequestRefusedError`` when the prompt is empty or does not fit into the context."""
+        """Raise ``RequestRefusedError`` when the prompt is empty or does not fit into the context.
+
+        Also when the grammar would do harm, or a bias is for a token that the model does not have.
+        """
         count, limit = len(request.prompt), self.settings.context
         if count == 0:
             raise RequestRefusedError("The prompt is empty.")
@@ -88,14 +113,26 @@ class Engine:
                 f"The prompt is too long: it has {count} tokens, and the context holds {limit}, "
                 "the reply included. Shorten the prompt, or start a new conversation."
             )
+        if request.sampling.grammar is not None:
+            check_grammar(request.sampling.grammar)
+        for token in request.sampling.logit_bias:
+            if not 0 <= token < self._model.vocabulary_size:
+                last = self._model.vocabulary_size - 1
+                raise RequestRefusedError(f"logit_bias names the token {token}, and this model has 0 to {last}.")
 
     def figures(self) -> Figures:
         """Return what the engine does right now."""
         return self._meter.figures(
-            running=len(self._roster.running),
-            waiting=self._roster.waiting_count,
-            cells_used=min(self._pool.tokens_held, self.settings.cells),
-            cells=self.settings.cells,
+            Now(
+                running=len(self._roster.running),
+                waiting=self._roster.waiting_count,
+                cells_used=self._pool.tokens_held,
+                cells=self.settings.slots * self.settings.context,
+                remembered=self._pool.idle_count,
+                stores=self._cache.is_on,
+                stored=len(self._cache),
+                stored_bytes=self._cache.bytes_used,
+            )
         )
 
     def close(self, reason: str = "The chat engine was stopped.") -> None:
@@ -110,12 +147,16 @@ class Engine:
         try:
             while self._roster.wait_for_work(self._meter.idle):
                 self._step()
+                self._saver.take_turn(busy=bool(self._roster.running or self._roster.waiting_count))
         except Exception as problem:
             _log.exception("The chat engine has crashed")
             crash = f"The chat engine has crashed: {problem}"
             self._roster.stop(crash)
         for slot in self._roster.everyone():
             self._end(slot, EngineStoppedError(crash or self._roster.stop_reason or ""))
+        if crash is None:
+            self._saver.finish(_LAST_SAVES_S)
+        self._cache.close(_LAST_WRITE_S)
         self._context.close()
         if crash is not None:
             self._on_crash(crash)
@@ -126,7 +167,10 @@ class Engine:
             self._end(slot, slot.finish("cancelled"))
         while (admitted := self._roster.admit_next()) is not None:
             self._start(admitted)
-        running = list(self._roster.running)
+        for slot, sequence, restored in self._restorer.step():
+            self._place(slot, sequence, restored)
+            self._roster.wake()  # the next step may bring another
+        running = [slot for slot in self._roster.running if slot.sequence is not None]
         generates = any(slot.pending == 1 for slot in running)
         chunks = plan(running, self.settings.batch, self._budget.allowed(others_generate=generates))
         if not chunks:
@@ -134,14 +178,22 @@ class Engine:
         started = time.monotonic()
         self._decode(chunks, running)
         prompt_tokens = sum(len(chunk.tokens) for chunk in chunks if len(chunk.tokens) > 1)
-        self._budget.learn(prompt_tokens, time.monotonic() - started)
+        seconds = time.monotonic() - started
+        self._budget.learn(prompt_tokens, seconds)
+        self._meter.prompt_work(prompt_tokens, seconds)
 
     def _start(self, slot: Slot) -> None:
+        sequence = self._pool.acquire(slot.tokens)
+        if not self._restorer.begin(slot, sequence):
+            self._place(slot, sequence, restored=0)
+
+    def _place(self, slot: Slot, sequence: HeldSequence, restored: int) -> None:
+        """Let the chat go on in its sequence, which needs no work on what it holds; some of it came from the disk."""
+        slot.place(sequence)
         try:
-            slot.place(self._pool.acquire(slot.tokens))
             if slot.sampler is None:
                 slot.sampler = Sampler(slot.generation.request.sampling, self._model)
-                self._meter.prompt(len(slot.tokens), slot.cached_tokens)
+                self._meter.prompt(len(slot.tokens), slot.cached_tokens, restored)
         except LlamaChatError as problem:
             self._end(slot, problem)
 
@@ -167,22 +219,31 @@ class Engine:
             output += len(chunk.tokens)
             slot = slots[chunk.slot]
             slot.note_decoded(len(chunk.tokens))
+            if slot.sequence is not None:
+                self._saver.grown(slot.sequence, len(chunk.tokens))
             if chunk.wants_output:
                 self._sample(slot, output)
 
     def _sample(self, slot: Slot, output: int) -> None:
         if slot.sampler is None:
             raise RuntimeError("a running chat has no sampler")
-        token = slot.sampler.sample(self._context, output)
+        try:
+            token = slot.sampler.sample(self._context, output)
+        except RequestRefusedError as problem:
+            self._end(slot, problem)
+            return
         self._meter.token()
-        finish = slot.take(token, self._model.piece(token), is_end=self._model.is_end(token))
+        wanted, told = slot.generation.request.log_probabilities, None
+        if wanted is not None:
+            told = log_probability(self._model, self._context.logits(output), token, wanted, slot.text_length)
+        is_end = self._model.is_end(token)
+        finish = slot.take(token, self._model.piece(token), is_end=is_end, log_probability=told)
         if finish is not None:
             self._end(slot, finish)
 
     def _make_space(self) -> None:
         """The context is full: forget the oldest idle chat, else put the newest running one back in the queue."""
         if self._pool.evict_oldest():
-            self._meter.eviction()
             return
         slot = self._roster.running[-1]
         if len(self._roster.running) == 1:
@@ -193,11 +254,16 @@ class Engine:
             self._pool.forget(sequence)
         self._roster.put_back(slot)
 
+    def _make_place(self, ended: HeldSequence) -> None:
+        self._meter.eviction()
+        self._saver.leaving(ended)
+
     def _leave_context(self, slot: Slot) -> HeldSequence | None:
         """Take the chat's sequence away, if it has one, and return it."""
-        sequence, slot.sequence = slot.sequence, None
+        sequence, slot.sequence = slot.sequence or self._restorer.drop(slot), None
         if sequence is not None:
             self._pool.release(sequence)
+            self._saver.ended(sequence)
         return sequence
 
     def _read_back(self, slots: Sequence[Slot]) -> None:

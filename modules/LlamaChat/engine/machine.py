@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
+_MOST_CACHE_BYTES = 2 * 1024**3
 _WEIGHTS_PER_THREAD = 25_000_000
 
 
@@ -29,6 +31,13 @@ def sensible_threads(parameters: int) -> int:
     saves, and far more when other programs keep the cores busy.
     """
     return max(1, min(physical_cores(), parameters // _WEIGHTS_PER_THREAD))
+
+
+def sensible_cache_bytes(folder: Path) -> int:
+    """Return how large a cache in this folder may grow: a tenth of what the disk has free for it, at most 2 GiB."""
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
+    own = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return min(_MOST_CACHE_BYTES, (shutil.disk_usage(existing).free + own) // 10)
 
 
 def _siblings(cpu: int) -> str:

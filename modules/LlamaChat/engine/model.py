@@ -15,10 +15,11 @@ from .gguf_file import check_is_gguf
 class Model:
     """A model in memory. Everything but ``close`` only reads, so any thread may call it."""
 
-    def __init__(self, path: Path, gpu_layers: int = -1) -> None:
+    def __init__(self, path: Path, gpu_layers: int = -1, *, generates: bool = True) -> None:
         """Load the model; ``gpu_layers`` -1 puts all layers on the GPU where there is one.
 
-        Raises ``ModelUnavailableError`` when the file is missing, damaged, or no model that generates text.
+        ``generates``: it must be able to generate text. Raises ``ModelUnavailableError`` when the file is missing,
+        damaged, or no such model.
         """
         check_is_gguf(path)
         native.take_errors()
@@ -37,10 +38,12 @@ class Model:
         self._pieces: dict[int, bytes] = {}
         layers = int(llama_cpp.llama_model_n_layer(self._pointer)) + 1  # llama.cpp counts the output as one
         self.gpu_layers = min(int(parameters.n_gpu_layers), layers)
-        if not llama_cpp.llama_model_has_decoder(self._pointer) or self.vocabulary_size == 0:
+        if (generates and not self.has_decoder) or self.vocabulary_size == 0:
             self.close()
             raise ModelUnavailableError(f"The model file {path} holds no model that generates text.")
-        self.end_tokens = [token for token in range(self.vocabulary_size) if self.is_end(token)]
+        tokens = range(self.vocabulary_size)
+        self.end_tokens = [token for token in tokens if llama_cpp.llama_vocab_is_eog(self.vocabulary, token)]
+        self._ends = frozenset(self.end_tokens)
 
     @property
     def pointer(self) -> ctypes.c_void_p:
@@ -48,15 +51,34 @@ class Model:
         return self._pointer  # type: ignore[no-any-return]
 
     @property
+    def has_decoder(self) -> bool:
+        """Whether it can go on with a text; a mere encoder only reads it."""
+        return bool(llama_cpp.llama_model_has_decoder(self._pointer))
+
+    @property
     def trained_context(self) -> int:
         """Tokens of context the model was trained for."""
         return int(llama_cpp.llama_model_n_ctx_train(self._pointer))
 
     @property
+    def original_context(self) -> int:
+        """Tokens of context before any stretching; some models turn positions differently above it."""
+        architecture = self.metadata("general.architecture")
+        original = self.metadata(f"{architecture}.rope.scaling.original_context_length") or ""
+        return int(original) if original.isdecimal() else self.trained_context
+
+    @property
     def can_rewind(self) -> bool:
         """Whether the end of a sequence can be forgotten; recurrent models remember only the whole."""
         recurrent = llama_cpp.llama_model_is_recurrent(self._pointer)
-        return not (recurrent or llama_cpp.llama_model_is_hybrid(self._pointer))
+        hybrid = llama_cpp.llama_model_is_hybrid(self._pointer)
+        # llama.cpp aborts when a part of this one's compressed memory is to be shared.
+        return not (recurrent or hybrid or self.metadata("general.architecture") == "deepseek4")
+
+    @property
+    def rope_type(self) -> int:
+        """How positions are turned into rotations, as llama.cpp numbers it."""
+        return int(llama_cpp.llama_model_rope_type(self._pointer))
 
     @property
     def name(self) -> str:
@@ -108,15 +130,18 @@ class Model:
 
     def is_end(self, token: int) -> bool:
         """Whether the model ends its turn with this token."""
-        return bool(llama_cpp.llama_vocab_is_eog(self.vocabulary, token))
+        return token in self._ends
 
-    def tokenize(self, text: str, *, special: bool = True) -> list[int]:
-        """Return the tokens of a text, without any start token; ``special`` recognises control tokens in it."""
+    def tokenize(self, text: str, *, special: bool = True, whole: bool = False) -> list[int]:
+        """Return the tokens of a text. ``special`` recognises control tokens in it.
+
+        ``whole``: with the tokens that the model wants at the beginning and end of a text.
+        """
         data = text.encode("utf-8", "replace")
         room = len(data) + 16
         while True:
             tokens = (llama_cpp.llama_token * room)()
-            count = llama_cpp.llama_tokenize(self.vocabulary, data, len(data), tokens, room, False, special)
+            count = llama_cpp.llama_tokenize(self.vocabulary, data, len(data), tokens, room, whole, special)
             if count >= 0:
                 return list(tokens[:count])
             room = -count
@@ -128,11 +153,21 @@ class Model:
             known = self._pieces[token] = self._read_piece(token)
         return known
 
-    def _read_piece(self, token: int, room: int = 64) -> bytes:
+    def label(self, token: int) -> str:
+        """Return a text for people to know a token by; also control tokens have one."""
+        return (self.piece(token) or self._read_piece(token, special=True)).decode("utf-8", "replace")
+
+    def reveal(self, text: str) -> None:
+        """Let control tokens that are part of this text show in replies from now on."""
+        for token in self.tokenize(text):
+            if not self.piece(token):
+                self._pieces[token] = self._read_piece(token, special=True)
+
+    def _read_piece(self, token: int, room: int = 64, *, special: bool = False) -> bytes:
         buffer = ctypes.create_string_buffer(room)
-        length = llama_cpp.llama_token_to_piece(self.vocabulary, token, buffer, room, 0, False)
+        length = llama_cpp.llama_token_to_piece(self.vocabulary, token, buffer, room, 0, special)
         # A negative length is the room that the piece needs.
-        return buffer.raw[:length] if length >= 0 else self._read_piece(token, -length)
+        return buffer.raw[:length] if length >= 0 else self._read_piece(token, -length, special=special)
 
     def _special_text(self, token: int) -> str:
         if token < 0:

@@ -10,6 +10,8 @@ from typing import Any
 
 import llama_cpp
 
+from .devices import devices
+
 _ERROR = 4
 _CONTINUED = 5
 
@@ -56,5 +58,6 @@ def take_errors() -> str:
 
 
 def can_use_gpu() -> bool:
-    """Whether this build of llama.cpp has a GPU to compute on."""
-    return bool(llama_cpp.llama_supports_gpu_offload())
+    """Whether this build of llama.cpp can use a GPU, and has found one."""
+    found = devices()
+    return bool(llama_cpp.llama_supports_gpu_offload()) and (not found or any(device.is_gpu for device in found))

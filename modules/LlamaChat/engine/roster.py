@@ -9,21 +9,23 @@ from collections.abc import Callable
 from .errors import EngineStoppedError
 from .slot import Slot
 
+_CANCEL_S = 0.1
+
 
 class Roster:
     """The chats of an engine. ``add``, ``stop`` and the counts may be used from any thread.
 
-    A chat is admitted only while the context can hold all that the running ones may come to need, so that it never
-    has to break off a reply that was begun.
+    Each running chat has a sequence of the context to itself, with room for all it may come to need, so that no reply
+    that was begun has to be broken off. Chats for which there is none wait, in the order in which they came.
     """
 
-    def __init__(self, slots: int, cells: int) -> None:
-        """``slots``: chats that may run at once. ``cells``: tokens that the context holds."""
+    def __init__(self, slots: int) -> None:
+        """``slots``: chats that may run at once."""
         self.running: list[Slot] = []
         self.stop_reason: str | None = None
         self._waiting: deque[Slot] = deque()
         self._slots = slots
-        self._capacity = cells
+        self._woken = False
         self._changed = threading.Condition()
 
     @property
@@ -45,14 +47,24 @@ class Roster:
             self.stop_reason = self.stop_reason or reason
             self._changed.notify()
 
+    def wake(self) -> None:
+        """Let ``wait_for_work`` return once, whether there is a chat to serve or not."""
+        with self._changed:
+            self._woken = True
+            self._changed.notify()
+
     # Everything below is for the engine's thread.
 
     def wait_for_work(self, on_idle: Callable[[], None]) -> bool:
-        """Return when there is a chat to serve; False when it is time to stop."""
+        """Return when there is something to do; False when it is time to stop."""
         with self._changed:
-            while not (self.running or self._waiting or self.stop_reason):
+            while not (self._woken or self.stop_reason or self._can_step() or self._can_admit()):
+                if self.running:  # they wait for the disk, and one of them may be cancelled meanwhile
+                    self._changed.wait(_CANCEL_S)
+                    break
                 on_idle()
                 self._changed.wait()
+            self._woken = False
             return self.stop_reason is None
 
     def everyone(self) -> list[Slot]:
@@ -63,9 +75,7 @@ class Roster:
     def admit_next(self) -> Slot | None:
         """Let the first waiting chat run, if there is a place for it, and return it."""
         with self._changed:
-            if len(self.running) >= self._slots or not self._waiting:
-                return None
-            if self.running and self._reserved() + self._waiting[0].reserved > self._capacity:
+            if not self._can_admit():
                 return None
             slot = self._waiting.popleft()
             self.running.append(slot)
@@ -84,8 +94,11 @@ class Roster:
         with self._changed:
             self.running.remove(slot)
             # Promise less from now on; else it would come straight back.
-            self._capacity = min(self._capacity, self._reserved())
+            self._slots = len(self.running)
             self._waiting.appendleft(slot)
 
-    def _reserved(self) -> int:
-        return sum(slot.reserved for slot in self.running)
+    def _can_step(self) -> bool:
+        return any(slot.sequence is not None for slot in self.running)
+
+    def _can_admit(self) -> bool:
+        return bool(self._waiting) and len(self.running) < self._slots

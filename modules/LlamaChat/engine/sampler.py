@@ -8,9 +8,8 @@ import secrets
 import llama_cpp
 import numpy as np
 
-from . import native
 from .context import Context
-from .errors import RequestRefusedError
+from .grammar import GrammarSampler
 from .model import Model
 from .sampling import Sampling
 
@@ -19,39 +18,54 @@ PENALTY_WINDOW = 64
 
 
 class Sampler:
-    """Chooses tokens for one chat. Only the engine's thread may use it; ``close`` frees the native chain."""
+    """Chooses tokens for one chat. Only the engine's thread may use it; ``close`` frees what is native in it."""
 
     def __init__(self, sampling: Sampling, model: Model) -> None:
         """Raises ``RequestRefusedError`` when the grammar is not one."""
         self._end_tokens = model.end_tokens if sampling.ignore_eos else []
-        self._vocabulary_size = model.vocabulary_size
         self._chain = None if sampling.is_plain_greedy else _build_chain(sampling, model)
+        self._constrained: GrammarSampler | None = None
+        if self._chain is not None and sampling.grammar is not None:
+            try:
+                self._constrained = GrammarSampler(self._chain, sampling.grammar, sampling.grammar_after, model)
+            except BaseException:
+                self.close()
+                raise
 
     def sample(self, context: Context, output: int) -> int:
-        """Return the next token from the logits at index ``output`` of the last decoded batch."""
+        """Return the next token from the logits at index ``output`` of the last decoded batch.
+
+        Raises ``RequestRefusedError`` when the grammar cannot go on. The logits stay as they were.
+        """
+        if self._constrained is not None:
+            return self._constrained.sample(context, output)
         if self._chain is not None:
             # Samples and accepts: accepting once more would count the token twice in the penalties.
             return int(llama_cpp.llama_sampler_sample(self._chain, context.pointer, output))
-        logits = np.ctypeslib.as_array(context.logits(output), shape=(self._vocabulary_size,))
+        logits = context.logits(output)
+        if not self._end_tokens:
+            return int(logits.argmax())
+        kept = logits[self._end_tokens]
         logits[self._end_tokens] = -np.inf
-        return int(logits.argmax())
+        token = int(logits.argmax())
+        logits[self._end_tokens] = kept
+        return token
 
     def close(self) -> None:
-        """Free the native sampler chain; may be called more than once."""
+        """Free the native samplers; may be called more than once."""
         if self._chain is not None:
             llama_cpp.llama_sampler_free(self._chain)
             self._chain = None
+        if self._constrained is not None:
+            self._constrained.close()
+            self._constrained = None
 
 
 def _build_chain(sampling: Sampling, model: Model) -> ctypes.c_void_p:
     """Order matters for speed: what is first sees the whole vocabulary, what follows top-k only a few tokens."""
     chain = llama_cpp.llama_sampler_chain_init(llama_cpp.llama_sampler_chain_default_params())
-    try:
-        for stage in [*_whole_vocabulary_stages(sampling, model), *_choice_stages(sampling)]:
-            llama_cpp.llama_sampler_chain_add(chain, stage)
-    except BaseException:
-        llama_cpp.llama_sampler_free(chain)
-        raise
+    for stage in [*_whole_vocabulary_stages(sampling, model), *_choice_stages(sampling)]:
+        llama_cpp.llama_sampler_chain_add(chain, stage)
     return chain  # type: ignore[no-any-return]
 
 
@@ -63,8 +77,6 @@ def _whole_vocabulary_stages(sampling: Sampling, model: Model) -> list[ctypes.c_
     if bias:
         entries = (llama_cpp.llama_logit_bias * len(bias))(*bias.items())
         stages.append(llama_cpp.llama_sampler_init_logit_bias(model.vocabulary_size, len(bias), entries))
-    if sampling.grammar is not None:
-        stages.append(_grammar_stage(sampling.grammar, model))
     if sampling.penalises:
         stages.append(
             llama_cpp.llama_sampler_init_penalties(
@@ -92,11 +104,3 @@ def _choice_stages(sampling: Sampling) -> list[ctypes.c_void_p]:
     stages.append(llama_cpp.llama_sampler_init_temp(sampling.temperature))
     stages.append(llama_cpp.llama_sampler_init_dist(seed))
     return stages
-
-
-def _grammar_stage(grammar: str, model: Model) -> ctypes.c_void_p:
-    native.take_errors()
-    stage = llama_cpp.llama_sampler_init_grammar(model.vocabulary, grammar.encode(), b"root")
-    if not stage:
-        raise RequestRefusedError(f"The response format is not a usable grammar: {native.take_errors()}")
-    return stage  # type: ignore[no-any-return]

@@ -12,7 +12,8 @@ class Sampling:
 
     ``temperature`` 0 takes the likeliest token always. ``top_k`` 0, ``top_p`` 1, ``min_p`` 0, ``repeat_penalty`` 1,
     the other penalties 0 are off. ``seed`` None draws a new one. ``logit_bias`` adds to a token's score.
-    ``grammar`` is a GBNF grammar that the reply must follow. ``ignore_eos`` never ends by itself.
+    ``grammar`` is a GBNF grammar that the reply must follow, what comes after the text ``grammar_after`` in it when
+    that is not empty. ``ignore_eos`` never ends by itself.
     """
 
     temperature: float = 0.4
@@ -25,6 +26,7 @@ class Sampling:
     seed: int | None = None
     logit_bias: Mapping[int, float] = field(default_factory=dict)
     grammar: str | None = None
+    grammar_after: str = ""
     ignore_eos: bool = False
 
     @property

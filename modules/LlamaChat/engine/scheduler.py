@@ -41,30 +41,42 @@ class Chunk:
     wants_output: bool
 
 
+OLDEST_SHARE = 4
+"""One part in so many of the prompt budget is for the prompt that came first, however long it is."""
+
+
 def plan(chats: Sequence[Chat], batch: int, prompt_budget: int) -> list[Chunk]:
     """Return what each chat decodes: one token for each that generates, then prompts in what is left.
 
-    ``batch``: the most tokens in all. ``prompt_budget``: the most prompt tokens. Prompts share the budget
-    equally, and what a short one leaves goes to the longer ones: nobody waits behind a long prompt.
+    ``chats``: in the order in which they came. ``batch``: the most tokens in all. ``prompt_budget``: the most prompt
+    tokens, or half as many more where that ends a prompt. Prompts are served one after the other, the shortest first,
+    because the mean time to a first token is then the least; a part of the budget is for the one that came first, so
+    that a long prompt does not wait for ever. The chunks are in the order of their sequences: llama.cpp computes only
+    neighbours together.
     """
-    generating = [slot for slot, chat in enumerate(chats) if chat.pending == 1]
-    prompts = [slot for slot, chat in enumerate(chats) if chat.pending > 1]
-    chunks = [_chunk(slot, chats[slot], 1) for slot in generating[:batch]]
-    left = min(prompt_budget, batch - len(chunks))
-    shortest_first = sorted(prompts, key=lambda slot: chats[slot].pending)
-    for served, slot in enumerate(shortest_first):
-        # Rounded up, so that the first of many prompts gets a token even when the budget is small.
-        share = -(-left // (len(shortest_first) - served))
-        count = min(share, chats[slot].pending)
+    pending = [chat.pending for chat in chats]
+    generating = [slot for slot, count in enumerate(pending) if count == 1][:batch]
+    prompts = [slot for slot, count in enumerate(pending) if count > 1]
+    left = min(prompt_budget, batch - len(generating))
+    counts = dict.fromkeys(generating, 1)
+    oldest = prompts[:1] if left >= OLDEST_SHARE else []
+    for slot in oldest:
+        counts[slot] = min(left // OLDEST_SHARE, pending[slot])
+        left -= counts[slot]
+    for slot in sorted(prompts, key=pending.__getitem__):
+        rest = pending[slot] - counts.get(slot, 0)
+        # A small rest would cost a step of its own, so what is almost within the budget is taken whole.
+        count = rest if rest <= left + left // 2 and rest <= batch - sum(counts.values()) else min(left, rest)
         if count > 0:
-            chunks.append(_chunk(slot, chats[slot], count))
-            left -= count
-    return chunks
+            counts[slot] = counts.get(slot, 0) + count
+            left -= min(left, count)
+    chunks = [_chunk(slot, chats[slot], count, pending[slot]) for slot, count in counts.items()]
+    return sorted(chunks, key=lambda chunk: chunk.sequence)
 
 
-def _chunk(slot: int, chat: Chat, count: int) -> Chunk:
+def _chunk(slot: int, chat: Chat, count: int, pending: int) -> Chunk:
     tokens = chat.next_tokens(count)
-    return Chunk(slot, chat.sequence_id, chat.decoded, tokens, wants_output=count == chat.pending)
+    return Chunk(slot, chat.sequence_id, chat.decoded, tokens, wants_output=count == pending)
 
 
 class PromptBudget:
@@ -75,7 +87,7 @@ class PromptBudget:
     small changes of speed do not change how a prompt is cut.
     """
 
-    def __init__(self, most: int = 512, least: int = 16, alone_s: float = 0.5, beside_s: float = 0.15) -> None:
+    def __init__(self, most: int = 512, least: int = 16, alone_s: float = 0.5, beside_s: float = 0.2) -> None:
         self._most = most
         self._least = least
         self._alone_s = alone_s

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Sequence as Tokens
 from dataclasses import dataclass, field
 from typing import Protocol
+
+WORTH_COPYING = 32
+"""Tokens. To compute fewer takes no longer than to copy them from another sequence."""
 
 
 class Memory(Protocol):
@@ -16,8 +20,11 @@ class Memory(Protocol):
     def clear(self, sequence: int) -> None:
         """Forget a whole sequence."""
 
-    def share(self, source: int, target: int, length: int) -> None:
-        """Let the empty ``target`` begin with the first ``length`` tokens of ``source``."""
+    def share(self, source: int, target: int, length: int) -> bool:
+        """Let the empty ``target`` begin with the first ``length`` tokens of ``source``; False when it cannot."""
+
+    def holds(self, sequence: int, length: int) -> bool:
+        """Whether a sequence may be cut after ``length`` tokens, or shared so far, with nothing missing."""
 
 
 @dataclass
@@ -33,16 +40,30 @@ class Sequence:
 class SequencePool:
     """All sequences of one context; gives each chat the one that already holds most of its prompt."""
 
-    def __init__(self, memory: Memory, count: int, *, can_rewind: bool = True) -> None:
-        """``can_rewind``: the model can forget the end of a sequence, and share a beginning."""
+    def __init__(
+        self,
+        memory: Memory,
+        count: int,
+        *,
+        can_rewind: bool = True,
+        worth_copying: int = WORTH_COPYING,
+        on_eviction: Callable[[Sequence], None] = lambda sequence: None,
+    ) -> None:
+        """``can_rewind``: the model can forget the end of a sequence.
+
+        ``worth_copying``: tokens of a common beginning from which it is copied from another sequence.
+        ``on_eviction`` is called when an idle sequence has to make place for another chat, before it does.
+        """
         self._memory = memory
         self._can_rewind = can_rewind
+        self._worth_copying = worth_copying
+        self._on_eviction = on_eviction
         self._sequences = [Sequence(number) for number in range(count)]
         self._uses = 0
 
     @property
     def tokens_held(self) -> int:
-        """Tokens in all sequences; a shared beginning counts for each, so this is an upper bound."""
+        """Tokens in all sequences."""
         return sum(len(sequence.tokens) for sequence in self._sequences)
 
     @property
@@ -61,10 +82,15 @@ class SequencePool:
             self._keep_beginning(best, common)
             return self._use(best)
         target = self._oldest_idle(spare=best)
-        self.forget(target)
-        if best is not None and best is not target and common > 0 and self._can_rewind:
-            self._memory.share(best.id, target.id, common)
-            target.tokens = best.tokens[:common]
+        own = self._common(target, tokens)
+        if target.tokens[own:]:
+            self._on_eviction(target)
+        if best is not None and best is not target and common >= own + self._worth_copying and self._can_rewind:
+            self.forget(target)
+            if self._memory.share(best.id, target.id, common):
+                target.tokens = best.tokens[:common]
+        else:
+            self._keep_beginning(target, own)
         return self._use(target)
 
     def release(self, sequence: Sequence) -> None:
@@ -87,19 +113,25 @@ class SequencePool:
         idle = [sequence for sequence in self._sequences if sequence.tokens and not sequence.in_use]
         if not idle:
             return False
-        self.forget(min(idle, key=lambda sequence: sequence.last_used))
+        oldest = min(idle, key=lambda sequence: sequence.last_used)
+        self._on_eviction(oldest)
+        self.forget(oldest)
         return True
 
     def _longest_common(self, tokens: Tokens[int]) -> tuple[Sequence | None, int]:
         """Return the sequence that shares the longest beginning, an idle one where two are equal."""
         best, most = None, 0
         for sequence in sorted(self._sequences, key=lambda candidate: candidate.in_use):
-            common = common_length(sequence.tokens, tokens, len(tokens) - 1)
-            if not self._can_rewind and common < len(sequence.tokens):
-                continue
+            common = self._common(sequence, tokens)
             if common > most:
                 best, most = sequence, common
         return best, most
+
+    def _common(self, sequence: Sequence, tokens: Tokens[int]) -> int:
+        """Return how many tokens of this text the sequence begins with and can be cut after."""
+        common = common_length(sequence.tokens, tokens, len(tokens) - 1)
+        whole = common == len(sequence.tokens)
+        return common if whole or (self._can_rewind and self._memory.holds(sequence.id, common)) else 0
 
     def _is_continuation(self, sequence: Sequence, common: int) -> bool:
         """Whether the text goes on where this idle sequence ends; otherwise the sequence is worth keeping."""

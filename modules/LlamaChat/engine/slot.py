@@ -6,11 +6,13 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from .log_probabilities import WaitingEntries
 from .request import Delta, Finish, Generation, StopReason
 from .sequences import Sequence as HeldSequence
 from .text_tail import TextTail
 
 if TYPE_CHECKING:
+    from .log_probabilities import LogProbability
     from .sampler import Sampler
 
 
@@ -31,13 +33,10 @@ class Slot:
         self.cached_tokens = 0
         self._prompt_length = len(self.tokens)
         self._tail = TextTail(generation.request.stop)
+        self._entries = WaitingEntries()
+        self._shown = 0
         self._clock = clock
         self._started: float | None = None
-
-    @property
-    def reserved(self) -> int:
-        """The most tokens of context this chat can come to need."""
-        return self._prompt_length + self.max_tokens
 
     @property
     def generated(self) -> int:
@@ -76,14 +75,21 @@ class Slot:
         held = self._held()
         held.tokens.extend(self.next_tokens(count))
 
-    def take(self, token: int, piece: bytes, *, is_end: bool) -> Finish | None:
+    @property
+    def text_length(self) -> int:
+        """How many whole characters were generated so far."""
+        return self._tail.length
+
+    def take(
+        self, token: int, piece: bytes, *, is_end: bool, log_probability: LogProbability | None = None
+    ) -> Finish | None:
         """Add a sampled token and pass its text on; return how the chat ended, or None while it goes on."""
         if is_end:
             return self.finish("completed")
         self.tokens.append(token)
-        text = self._tail.push(piece)
-        if text:
-            self.generation.put(Delta(text, self.generated))
+        if log_probability is not None:
+            self._entries.add(log_probability)
+        self._show(self._tail.push(piece))
         if self._tail.stopped:
             return self.finish("completed")
         if self.generated >= self.max_tokens:
@@ -92,9 +98,7 @@ class Slot:
 
     def finish(self, reason: StopReason) -> Finish:
         """Return how this chat ended, after the last text that was held back."""
-        text = self._tail.flush()
-        if text:
-            self.generation.put(Delta(text, self.generated))
+        self._show(self._tail.flush())
         return Finish(
             reason=reason,
             prompt_tokens=self._prompt_length,
@@ -102,6 +106,11 @@ class Slot:
             cached_tokens=self.cached_tokens,
             inference_ms=self._elapsed_ms(),
         )
+
+    def _show(self, text: str) -> None:
+        if text:
+            self._shown += len(text)
+            self.generation.put(Delta(text, self.generated, self._entries.leave(self._shown)))
 
     def _elapsed_ms(self) -> int:
         return 0 if self._started is None else round((self._clock() - self._started) * 1000)

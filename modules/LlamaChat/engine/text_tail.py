@@ -18,11 +18,15 @@ class TextTail:
         # A byte that cannot be part of any character becomes U+FFFD; an unfinished character waits.
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._held = ""
+        self.length = 0
+        """How many whole characters came so far."""
         self.stopped = False
 
     def push(self, piece: bytes) -> str:
         """Take the bytes of the next token; return the text that may be shown now, often empty."""
-        self._held += self._decoder.decode(piece)
+        text = self._decoder.decode(piece)
+        self._held += text
+        self.length += len(text)
         if not self._stop:
             return self._release(len(self._held))
         at = self._first_stop()
@@ -30,7 +34,7 @@ class TextTail:
             self.stopped = True
             shown, self._held = self._held[:at], ""
             return shown
-        return self._release(len(self._held) - self._possible_stop_length())
+        return self._release(len(self._held) - possible_length(self._held, self._stop))
 
     def flush(self) -> str:
         """Return what was held back, when no more tokens come. A character cut in the middle is left out."""
@@ -44,12 +48,13 @@ class TextTail:
         found = [at for at in map(self._held.find, self._stop) if at >= 0]
         return min(found, default=None)
 
-    def _possible_stop_length(self) -> int:
-        """Length of the longest end of the held text that is the beginning of a stop string."""
-        longest = 0
-        for stop in self._stop:
-            for length in range(min(len(stop) - 1, len(self._held)), longest, -1):
-                if self._held.endswith(stop[:length]):
-                    longest = length
-                    break
-        return longest
+
+def possible_length(text: str, wanted: Sequence[str]) -> int:
+    """Return the length of the longest end of a text that is the beginning, but not the whole, of a wanted one."""
+    longest = 0
+    for whole in wanted:
+        for length in range(min(len(whole) - 1, len(text)), longest, -1):
+            if text.endswith(whole[:length]):
+                longest = length
+                break
+    return longest
