@@ -54,10 +54,11 @@ class ModuleSettingsRoutes:
     async def _change_many(self, request: web.Request) -> web.Response:
         """Change several settings at once: JSON such as ``{"LlamaChat": {"Parallelism": "2"}}``."""
         payload = await self._bodies.read(request, [])
-        if not payload.values:
+        given = {item.key: item.value[0] for item in payload.values if item.value}
+        if not given:
             return error("No settings provided")
         try:
-            changes = {item.key: _decode(item.value[0]) for item in payload.values}
+            changes = {module_id: _decode(text) for module_id, text in given.items()}
         except msgspec.DecodeError:
             text = 'Send JSON such as {"LlamaChat": {"Parallelism": "2"}}: module id, name, value.'
             return error(text, status=400, code=400)

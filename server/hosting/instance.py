@@ -44,7 +44,7 @@ def base_folder(folder: Path) -> Path | None:
     if name is None:
         return None
     line = find_line(main, KEY) or 1
-    if not isinstance(name, str) or not name or Path(name).name != name or "\\" in name:
+    if not isinstance(name, str) or not name or Path(name).name != name or "\\" in name or name == "..":
         raise ModuleSettingsError(f'{main}, line {line}, key "{KEY}": expected the name of a folder beside this one.')
     base = folder.parent / name
     if not (base / FILE_NAME).is_file():

@@ -79,8 +79,8 @@ def _word(*words: str) -> Callable[[str, str], str]:
 
 
 def _text(name: str, value: str) -> str:
-    if len(value) > 256:
-        raise SettingError(f"{name} must have at most 256 characters.")
+    if "\0" in value or len(value) > 256:
+        raise SettingError(f"{name} must be text without NUL, of at most 256 characters.")
     return value
 
 

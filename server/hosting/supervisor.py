@@ -63,8 +63,11 @@ class Supervisor:
             if drain > 0:
                 await life.drain(drain)
             life.stop(reason or "the server stopped it")
-        await asyncio.shield(task)
-        self._task = None
+        try:
+            await asyncio.shield(task)
+        finally:
+            if task.done():
+                self._task = None
 
     def kill(self, worker_id: str, reason: str) -> bool:
         """Kill the process of a worker, to be started again at once; false when it is not this module's."""

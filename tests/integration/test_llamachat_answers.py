@@ -201,6 +201,7 @@ async def test_no_grammar_harms_the_process_or_another_chat() -> None:
         assert said in seen.pop(name), name
     assert seen == {}
     assert result["surrogate"] == "a?b"
+    assert "no token of this model can say" in result["endless"]
 
 
 async def test_a_grammar_works_with_every_way_of_choosing() -> None:

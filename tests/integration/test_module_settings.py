@@ -122,6 +122,7 @@ async def test_a_module_is_stopped_started_and_restarted(tmp_path: Path) -> None
         ("LogVerbosity", "shouting", "quiet, info, loud"),
         ("UseHalfPrecision", "half", "force, enable, disable"),
         ("AcceleratorDeviceName", "x" * 300, "at most 256"),
+        ("AcceleratorDeviceName", "x\0y", "without NUL"),
         ("GREETING", "x" * 40_000, "at most 32768"),
     ],
 )
@@ -140,6 +141,8 @@ async def test_what_cannot_be_is_refused_and_nothing_changes(tmp_path: Path, nam
         )
         assert (await ask(app, "/v1/settings/Echo", name="GREETING"))[0] == 400
         assert (await ask(app, "/v1/settings", json={"Echo": [1]}))[0] == 400
+        no_value = {"values": [{"key": "Echo", "value": []}]}
+        assert (await ask(app, "/v1/settings", json=no_value))[1]["error"] == "No settings provided"
 
 
 async def test_a_file_with_comments_is_left_as_it_is(tmp_path: Path) -> None:

@@ -228,7 +228,10 @@ def bad_grammars() -> dict[str, Any]:
             seen[name] = refusal(partial(text_of, loaded, **said(gbnf), logit_bias=likes_a))
             assert text_of(loaded, temperature=0, max_tokens=5) == expected, name
         surrogate = text_of(loaded, **said('root ::= "a\ud800b"'))
-    return {"seen": seen, "surrogate": surrogate}
+        # The grammar wants the end, and the sampling forbids it.
+        endless = refusal(partial(text_of, loaded, **said('root ::= "a"'), logit_bias=likes_a, ignore_eos=True))
+        assert text_of(loaded, temperature=0, max_tokens=5) == expected
+    return {"seen": seen, "surrogate": surrogate, "endless": endless}
 
 
 def grammars() -> dict[str, Any]:

@@ -99,7 +99,7 @@ def test_an_instance_runs_in_the_environment_of_its_base(modules: Path, tmp_path
     [
         ({"InstanceOf": "Nobody"}, ["line 4", "there is no module in", "Nobody"]),
         ({"InstanceOf": "../Base"}, ["line 4", "the name of a folder beside"]),
-        ({"InstanceOf": ".."}, ["line 4", "there is no module in"]),
+        ({"InstanceOf": ".."}, ["line 4", "the name of a folder beside"]),
         ({"InstanceOf": ["Base"]}, ["line 4", "the name of a folder beside"]),
         ({"InstanceOf": "Second"}, ["Second is an instance itself"]),
         ({"InstanceOf": "Base", "LaunchSettings": {"Runtime": "python3.9"}}, ['key "Runtime"', "environment of Base"]),

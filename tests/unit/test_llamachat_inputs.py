@@ -111,6 +111,8 @@ def test_what_is_wrong_is_named_with_what_is_allowed(field: str, value: str, sai
 def test_too_many_stops() -> None:
     with pytest.raises(RequestRefusedError, match="at most 16"):
         read(stop=["x"] * 17)
+    with pytest.raises(RequestRefusedError, match="at most 1000 characters"):
+        read(stop=["x" * 1001])
 
 
 def test_a_grammar_and_ignore_eos_exclude_each_other() -> None:

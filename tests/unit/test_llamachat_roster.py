@@ -38,17 +38,6 @@ def test_chats_are_admitted_in_order_up_to_the_slots() -> None:
     assert admitted(roster) == [third]
 
 
-def test_a_chat_put_back_is_the_first_to_run_again_but_not_at_once() -> None:
-    roster = Roster(slots=4)
-    first, second, third = chat(), chat(), chat()
-    added(roster, first, second, third)
-    admitted(roster)
-    roster.put_back(third)
-    assert admitted(roster) == []
-    roster.remove(first)
-    assert admitted(roster) == [third]
-
-
 def test_a_stopped_roster_takes_nobody_and_keeps_its_first_reason() -> None:
     roster = Roster(slots=1)
     roster.stop("broken")

@@ -123,16 +123,16 @@ def test_a_refused_truncation_starts_from_nothing() -> None:
     assert memory.held == {}
 
 
-def test_the_oldest_idle_chat_is_forgotten_first() -> None:
-    memory = FakeMemory()
-    pool = SequencePool(memory, 3)
+def test_the_oldest_idle_chat_makes_place_and_running_ones_never_do() -> None:
+    memory, evicted = FakeMemory(), []
+    pool = SequencePool(memory, 3, on_eviction=lambda sequence: evicted.append(list(sequence.tokens)))
     oldest, newer = ended(pool, memory, [1, 1]), ended(pool, memory, [2, 2])
     running = pool.acquire([3, 3])
     fill(memory, running, [3, 3])
-    assert pool.evict_oldest()
-    assert (oldest.tokens, newer.tokens, running.tokens) == ([], [2, 2], [3, 3])
-    assert pool.evict_oldest()
-    assert not pool.evict_oldest(), "a running chat is never evicted"
+    assert pool.acquire([4, 4]) is oldest
+    assert pool.acquire([5, 5]) is newer
+    assert evicted == [[1, 1], [2, 2]]
+    assert running.tokens == [3, 3]
 
 
 def test_common_length() -> None:
@@ -169,12 +169,6 @@ class PoolMachine(RuleBasedStateMachine):
         sequence = self.running.pop(which % len(self.running))
         fill(self.memory, sequence, [*sequence.tokens, *more])
         self.pool.release(sequence)
-
-    @rule()
-    def evict(self) -> None:
-        running = [list(sequence.tokens) for sequence in self.running]
-        self.pool.evict_oldest()
-        assert [sequence.tokens for sequence in self.running] == running
 
     @invariant()
     def the_books_agree_with_the_memory(self) -> None:

@@ -15,6 +15,7 @@ from .logit_bias import bias_for
 from .response_format import grammar_for
 
 MAX_STOPS = 16
+MAX_STOP_LENGTH = 1000
 MAX_TOP_LOGPROBS = 20
 MAX_SEED = 2**32 - 2  # llama.cpp takes the largest 32-bit number for "choose one"
 
@@ -124,6 +125,8 @@ def _stops(values: Sequence[str]) -> list[str]:
     for value in values:
         stops.extend(_stop_list(value) if value.lstrip().startswith("[") else [value])
     stops = [stop for stop in stops if stop]
+    if any(len(stop) > MAX_STOP_LENGTH for stop in stops):
+        raise RequestRefusedError(f"stop may have texts of at most {MAX_STOP_LENGTH} characters.")
     if len(stops) > MAX_STOPS:
         raise RequestRefusedError(f"stop may have at most {MAX_STOPS} texts, not {len(stops)}.")
     return stops

@@ -2,7 +2,8 @@
 
 Jinja's sandbox keeps it away from Python and from the messages it is given. What is added here keeps it from running
 for ever, or filling the memory, by the ways that a template has for it: loops, macros that call themselves, and texts
-and numbers that grow. A filter that is told to pad a text is bounded only by the largest number allowed.
+and numbers that grow. What pads a text is bounded only by the largest number allowed, and where a format string says
+how far, by nothing but the memory.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ step), ``sampler``, ``grammar`` and ``text_tail`` (from logits to text), ``engin
 What is remembered over restarts is a story of its own: ``prompt_index`` (what is stored, by its tokens),
 ``prompt_store`` (on the disk), ``prompt_cache`` (both, without waiting), ``saving`` and ``restoring``.
 Vectors of texts need none of this: ``embedder`` has a context of its own.
-``model``, ``context``, ``embedder``, ``sampler``, ``grammar`` and ``native`` are the only files that call llama.cpp;
-``waiting`` sets a variable for it.
+``model``, ``context``, ``embedder``, ``sampler``, ``grammar``, ``native`` and ``devices`` are the only files that call
+llama.cpp; ``waiting`` sets a variable for it.
 
 What you can rely on: every request ends, with a reason; no chat ever gets text of another; a cancel takes effect at
 the next step. What is not promised: the very same reply from another machine or beside other chats. llama.cpp then

@@ -70,7 +70,7 @@ class Context:
         self.piece_tokens = PIECE_TOKENS if can_cut else 0
         self.state_format = (
             *(llama_cpp.__version__, llama_cpp.LLAMA_STATE_SEQ_VERSION, self.piece_tokens),
-            *(parameters.type_k, parameters.type_v, self.cells // sequences > model.original_context),
+            *(parameters.type_k, parameters.type_v, parameters.n_ctx // sequences > model.original_context),
             *(() if can_cut else (sequences,)),
         )
         """What else than the model must be the same for a copied state to mean the same."""
@@ -83,11 +83,6 @@ class Context:
     def pointer(self) -> ctypes.c_void_p:
         """The native context, for the native samplers."""
         return self._pointer  # type: ignore[no-any-return]
-
-    @property
-    def cells(self) -> int:
-        """Tokens that all sequences together can hold."""
-        return int(llama_cpp.llama_n_ctx(self._pointer))
 
     def decode(self, chunks: Sequence[Chunk]) -> Outcome:
         """Run the model over the chunks. The output of a chunk that wants one has the index of its last token.

@@ -201,12 +201,12 @@ class Engine:
         outcome = self._context.decode(chunks)
         if outcome is Outcome.DONE:
             self._use_outputs(chunks, slots)
-        elif outcome is Outcome.NO_SPACE:
-            self._make_space()
         elif outcome is Outcome.PARTLY_DONE:
             self._read_back(slots)
         elif len(chunks) == 1:
-            self._end(slots[chunks[0].slot], RequestRefusedError("llama.cpp refused the prompt as invalid."))
+            no_space = outcome is Outcome.NO_SPACE
+            why = "has no space left for this chat" if no_space else "refused the prompt as invalid"
+            self._end(slots[chunks[0].slot], RequestRefusedError(f"llama.cpp {why}."))
         else:
             # One of them is at fault: alone, the others succeed and the culprit shows itself.
             for chunk in chunks:
@@ -240,19 +240,6 @@ class Engine:
         finish = slot.take(token, self._model.piece(token), is_end=is_end, log_probability=told)
         if finish is not None:
             self._end(slot, finish)
-
-    def _make_space(self) -> None:
-        """The context is full: forget the oldest idle chat, else put the newest running one back in the queue."""
-        if self._pool.evict_oldest():
-            return
-        slot = self._roster.running[-1]
-        if len(self._roster.running) == 1:
-            self._end(slot, EngineStoppedError("The context has no space left for this chat."))
-            return
-        sequence = self._leave_context(slot)
-        if sequence is not None:
-            self._pool.forget(sequence)
-        self._roster.put_back(slot)
 
     def _make_place(self, ended: HeldSequence) -> None:
         self._meter.eviction()

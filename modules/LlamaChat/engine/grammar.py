@@ -53,9 +53,10 @@ class GrammarSampler:
         if not self._allows(token):
             candidates = self._candidates.load(logits)
             self._restrict(candidates)
-            if not self._candidates.any_allowed:
-                raise RequestRefusedError("The grammar wants something here that no token of this model can say.")
             token = self._choose(candidates)
+            # When nothing is allowed, or the chain itself forbids the rest, it still chooses something.
+            if not self._allows(token):
+                raise RequestRefusedError("The grammar wants something here that no token of this model can say.")
         llama_cpp.llama_sampler_accept(self._chain, token)
         llama_cpp.llama_sampler_accept(self._stage, token)  # ends the process for a token that it does not allow
         if time.thread_time() - started > PATIENCE_S:
@@ -102,11 +103,6 @@ class _Candidates:
         self._rows["id"] = self._ids  # samplers sort in place
         self._rows["logit"] = logits
         return llama_cpp.llama_token_data_array(self._pointer, size, -1, False)  # type: ignore[no-any-return]
-
-    @property
-    def any_allowed(self) -> bool:
-        """Whether at least one token is left that has a chance."""
-        return bool(np.isfinite(self._rows["logit"]).any())
 
 
 def _grammar_stage(grammar: str, model: Model) -> ctypes.c_void_p:

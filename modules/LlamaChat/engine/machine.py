@@ -36,8 +36,15 @@ def sensible_threads(parameters: int) -> int:
 def sensible_cache_bytes(folder: Path) -> int:
     """Return how large a cache in this folder may grow: a tenth of what the disk has free for it, at most 2 GiB."""
     existing = next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
-    own = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    own = sum(_bytes_in(Path(parent, name)) for parent, _, names in os.walk(folder) for name in names)
     return min(_MOST_CACHE_BYTES, (shutil.disk_usage(existing).free + own) // 10)
+
+
+def _bytes_in(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0  # another instance that uses the folder has just removed it
 
 
 def _siblings(cpu: int) -> str:

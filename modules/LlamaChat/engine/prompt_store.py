@@ -131,10 +131,11 @@ class PromptStore:
     def _remove_abandoned(self, folder: Path) -> None:
         """Remove files that a killed process left before it could enter them."""
         known = {_file_stem(key) for key in self._cache}
-        for path in folder.glob("*/*.val"):
-            with contextlib.suppress(OSError):
-                if path.stem.partition("-")[0] not in known and time.time() - path.stat().st_mtime > _ABANDONED_S:
-                    path.unlink()
+        for name, _, files in os.walk(folder):  # which does not mind folders that another process removes
+            for path in (Path(name, file) for file in files if file.endswith(".val")):
+                with contextlib.suppress(OSError):
+                    if path.stem.partition("-")[0] not in known and time.time() - path.stat().st_mtime > _ABANDONED_S:
+                        path.unlink()
 
 
 def _open(folder: Path, most_bytes: int) -> Any:

@@ -89,14 +89,6 @@ class Roster:
             elif slot in self._waiting:
                 self._waiting.remove(slot)
 
-    def put_back(self, slot: Slot) -> None:
-        """Let a running chat wait again, as the first, because the context could not hold what was promised."""
-        with self._changed:
-            self.running.remove(slot)
-            # Promise less from now on; else it would come straight back.
-            self._slots = len(self.running)
-            self._waiting.appendleft(slot)
-
     def _can_step(self) -> bool:
         return any(slot.sequence is not None for slot in self.running)
 

@@ -94,7 +94,7 @@ class SequencePool:
         return self._use(target)
 
     def release(self, sequence: Sequence) -> None:
-        """The chat has ended; what it held stays until the space or the sequence is needed."""
+        """The chat has ended; what it held stays until the sequence is needed."""
         sequence.in_use = False
 
     def forget(self, sequence: Sequence) -> None:
@@ -107,16 +107,6 @@ class SequencePool:
         """Note that the context holds these tokens, and let it forget all but the first ``keep``."""
         sequence.tokens = list(tokens)
         self._keep_beginning(sequence, keep)
-
-    def evict_oldest(self) -> bool:
-        """Forget the idle sequence that was used longest ago; False when there is none."""
-        idle = [sequence for sequence in self._sequences if sequence.tokens and not sequence.in_use]
-        if not idle:
-            return False
-        oldest = min(idle, key=lambda sequence: sequence.last_used)
-        self._on_eviction(oldest)
-        self.forget(oldest)
-        return True
 
     def _longest_common(self, tokens: Tokens[int]) -> tuple[Sequence | None, int]:
         """Return the sequence that shares the longest beginning, an idle one where two are equal."""
