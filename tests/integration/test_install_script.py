@@ -117,6 +117,11 @@ def test_ctrl_c_during_the_installation_ends_it_quietly_and_whole(tmp_path: Path
         port = silent.getsockname()[1]
         env = {**os.environ, "PIP_CONFIG_FILE": "/dev/null", "PIP_INDEX_URL": f"http://127.0.0.1:{port}/simple"}
         env["PIP_NO_CACHE_DIR"] = "1"
+        old_uv = tmp_path / "bin" / "uv"  # a recent one in the PATH would need no index
+        old_uv.parent.mkdir()
+        old_uv.write_text("#!/bin/sh\necho uv 0.0.1\n")
+        old_uv.chmod(0o755)
+        env["PATH"] = f"{old_uv.parent}{os.pathsep}{env['PATH']}"
         process = subprocess.Popen(
             ["/bin/bash", "install.sh"], cwd=checkout, env=env, stdout=subprocess.PIPE, start_new_session=True
         )

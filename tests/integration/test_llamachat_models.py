@@ -97,7 +97,7 @@ def test_a_killed_one_does_not_hurt_the_others(three: ServerProcess) -> None:
     process_of(three, "Second").kill()
     assert three.post("/v1/text/embeddings/vectors", input="water")["success"]
     assert ended(three, kept)["usage"]["completion_tokens"] == 2000
-    assert ended(three, lost)["reason"] in ("module_lost", None)
+    assert ended(three, lost).get("reason") in ("module_lost", None), "it may have ended just before"
     three.wait_ready("Second")
     assert ended(three, chat(three, "text/chat/second", max_tokens=5))["success"]
     assert process_of(three, "LlamaChat").pid == pids["LlamaChat"]
