@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from chat.completions import usage_of
@@ -151,13 +152,10 @@ class LlamaChatAdapter(ModuleRunner):
                 settings.model_dir, settings.filename, settings.repo_id, settings.fileglob, self._note_progress
             )
             if is_embedding_model(path):
-                self._load_embedder()
+                self._load_embedder(path)
                 return
             self._chat = LlamaChat(
-                repo_id=settings.repo_id,
-                fileglob=settings.fileglob,
-                filename=settings.filename,
-                model_dir=settings.model_dir,
+                filename=str(path.absolute()),
                 n_ctx=settings.context,
                 n_threads=settings.threads,
                 n_gpu_layers=settings.gpu_layers if self.enable_GPU else 0,
@@ -166,7 +164,6 @@ class LlamaChatAdapter(ModuleRunner):
                 prompt_cache_dir=settings.prompt_cache_dir,
                 prompt_cache_mb=settings.prompt_cache_mb,
                 chat_format=settings.chat_format,
-                on_progress=self._note_progress,
                 on_crash=self._crashed,
             )
         except Exception as problem:
@@ -176,13 +173,10 @@ class LlamaChatAdapter(ModuleRunner):
             return
         self._note_loaded(self._chat.model, self._chat.device)
 
-    def _load_embedder(self) -> None:
+    def _load_embedder(self, path: Path) -> None:
         settings = self._settings
         self._embedder = TextEmbedder(
-            repo_id=settings.repo_id,
-            fileglob=settings.fileglob,
-            filename=settings.filename,
-            model_dir=settings.model_dir,
+            filename=str(path.absolute()),
             n_ctx=settings.context,
             n_threads=settings.threads,
             n_gpu_layers=settings.gpu_layers if self.enable_GPU else 0,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any, TypedDict
 
 from engine.errors import RequestRefusedError
+
+from .json_field import is_blank, read_json
 
 ROLES = ("system", "user", "assistant", "tool")
 
@@ -41,7 +42,7 @@ def build_conversation(
     said = [*_read_list("history", history), *_read_list("messages", messages)]
     if prompt is not None and prompt.strip():
         said.append({"role": "user", "content": prompt})
-    elif not _given(messages):
+    elif is_blank(messages):
         raise RequestRefusedError("prompt is empty: send some text in the field prompt, or a list in messages.")
     if not said or said[-1]["role"] == "assistant" or all(message["role"] == "system" for message in said):
         raise RequestRefusedError("messages must end with what the user says, role user.")
@@ -50,18 +51,10 @@ def build_conversation(
     return said
 
 
-def _given(value: Any) -> bool:
-    return value is not None and not (isinstance(value, str) and not value.strip())
-
-
 def _read_list(field: str, value: Any) -> list[Message]:
-    if not _given(value):
+    if is_blank(value):
         return []
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except (ValueError, RecursionError) as problem:
-            raise RequestRefusedError(f"{field} is not valid JSON: {problem}.") from None
+    value = read_json(field, value)
     if not isinstance(value, Sequence) or isinstance(value, str | bytes):
         raise RequestRefusedError(f"{field} must be a JSON list.")
     said: list[Message] = []

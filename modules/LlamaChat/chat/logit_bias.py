@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from engine.errors import RequestRefusedError
+
+from .json_field import is_blank, read_json
 
 MOST = 100
 
@@ -19,13 +20,9 @@ def bias_for(value: Any) -> dict[int, float]:
 
     Raises ``RequestRefusedError`` when it is not an object of token numbers with a bias from -100 to 100 each.
     """
-    if value is None or (isinstance(value, str) and not value.strip()):
+    if is_blank(value):
         return {}
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except (ValueError, RecursionError) as problem:
-            raise RequestRefusedError(f"logit_bias is not valid JSON: {problem}.") from None
+    value = read_json("logit_bias", value)
     if not isinstance(value, Mapping):
         raise RequestRefusedError('logit_bias must be a JSON object of token numbers, such as {"42": -100}.')
     return {_token(token): _bias(bias) for token, bias in value.items()}

@@ -8,6 +8,8 @@ from typing import Any
 
 from engine.errors import RequestRefusedError
 
+from .json_field import is_blank, read_json
+
 MAX_REPEATS = 500
 """The largest length or count in a schema; the converter writes every repetition out."""
 
@@ -38,13 +40,9 @@ def grammar_for(response_format: Any) -> str | None:
 
 
 def _read(value: Any) -> dict[str, Any]:
-    if value is None or (isinstance(value, str) and not value.strip()):
+    if is_blank(value):
         return {}
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except (ValueError, RecursionError) as problem:
-            raise RequestRefusedError(f"response_format is not valid JSON: {problem}.") from None
+    value = read_json("response_format", value)
     if not isinstance(value, dict):
         raise RequestRefusedError("response_format must be a JSON object.")
     return value

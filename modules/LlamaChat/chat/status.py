@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from engine.model import Model
     from llama_chat import LlamaChat
     from text_embedder import TextEmbedder
 
@@ -15,18 +16,10 @@ _MIB = 1024 * 1024
 
 def status_of(chat: LlamaChat) -> dict[str, Any]:
     """Return the model, the settings it runs with, and the live figures."""
-    model, settings, figures = chat.model, chat.settings, chat.figures()
+    settings, figures = chat.settings, chat.figures()
     return {
-        "modelLoaded": True,
-        "kind": "chat",
-        "model": model.name,
-        "modelFile": model.path.name,
-        "modelSizeMb": round(model.size_bytes / _MIB, 1),
-        "parameters": model.parameters,
-        "quantization": model.quantisation,
-        "device": chat.device,
+        **_model_values(chat.model, "chat", chat.device),
         "deviceName": chat.device_name,
-        "gpuLayers": model.gpu_layers,
         "threads": settings.threads,
         "batch": settings.batch,
         "contextSize": settings.context,
@@ -55,21 +48,26 @@ def status_of(chat: LlamaChat) -> dict[str, Any]:
 
 def embedder_status_of(embedder: TextEmbedder) -> dict[str, Any]:
     """Return the embedding model, and the settings it runs with."""
-    model = embedder.model
+    return {
+        **_model_values(embedder.model, "embedding", embedder.device),
+        "threads": embedder.threads,
+        "dimensions": embedder.dimensions,
+        "pooling": embedder.pooling,
+        "contextSize": embedder.limit,
+    }
+
+
+def _model_values(model: Model, kind: str, device: str) -> dict[str, Any]:
     return {
         "modelLoaded": True,
-        "kind": "embedding",
+        "kind": kind,
         "model": model.name,
         "modelFile": model.path.name,
         "modelSizeMb": round(model.size_bytes / _MIB, 1),
         "parameters": model.parameters,
         "quantization": model.quantisation,
-        "device": embedder.device,
+        "device": device,
         "gpuLayers": model.gpu_layers,
-        "threads": embedder.threads,
-        "dimensions": embedder.dimensions,
-        "pooling": embedder.pooling,
-        "contextSize": embedder.limit,
     }
 
 
