@@ -30,10 +30,6 @@ from .uv_tool import Uv, find_uv, index_is_usable
 SDK_REQUIREMENTS = ROOT / "sdk" / "requirements.txt"
 _FORMAT = 1
 _OLDEST_WITH_PUBLISHED_SDK = (3, 7)
-_NETWORK_ADVICE = (
-    "Check the network, then try again: it goes on where it stopped. A package that has to be built needs a C and "
-    "C++ compiler."
-)
 
 
 class EnvironmentPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,7 +131,7 @@ async def _make(plan: EnvironmentPlan, requirements: Requirements, uv: Uv, log: 
             command=[*uv.command, "venv", "--relocatable", "--python", plan.interpreter.path, str(partial)],
             cwd=plan.folder.parent,
             environment=uv.environment,
-            advice="Look into the log for the reason.",
+            source=_source(plan),
         )
     )
     python = partial / plan.python.relative_to(plan.folder)
@@ -162,7 +158,7 @@ async def _install(
         command=[*from_cache, "--offline"],
         cwd=plan.folder.parent,
         environment=uv.environment,
-        advice=_NETWORK_ADVICE,
+        source=_source(plan),
     )
     if (await log.attempt(step)).code == 0:
         # What uv has fetched or built before needs no network, and no second build of several minutes.
@@ -175,6 +171,10 @@ async def _install(
             return
         log.say("Not everything is there as a prebuilt package: the rest is built, which can take 5 to 10 minutes.")
     await log.run(step, announce=False)
+
+
+def _source(plan: EnvironmentPlan) -> str:
+    return f"{plan.source} of {plan.module_id}" if plan.source else "the module SDK's requirements"
 
 
 async def _index_options(requirements: Requirements, log: InstallLog) -> list[str]:

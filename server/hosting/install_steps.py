@@ -12,6 +12,7 @@ from typing import TextIO
 
 import msgspec
 
+from .install_advice import advice_for
 from .process import ChildProcess, describe_exit
 from .process_tree import LAUNCH_VARIABLE
 
@@ -31,20 +32,25 @@ class InstallError(Exception):
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """One command. ``title`` says what it does, ``advice`` what to do when it fails."""
+    """One command. ``title`` says what it does, ``advice`` what to do when it fails and its output does not tell.
+
+    ``source`` is what a reader knows the list of packages by that it installs, where it is uv that installs them.
+    """
 
     title: str
     command: Sequence[str]
     cwd: Path
     environment: Mapping[str, str]
-    advice: str = "Check the network, then try again."
+    advice: str = "The reason is in the log."
+    source: str = ""
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """How a step ended; ``cause`` is the line of its output that explains a failure best."""
+    """How a step ended; ``cause`` is the line of its output that explains a failure best, ``output`` its end."""
 
     code: int
     cause: str
+    output: list[str] = []
 
 
 class InstallLog:
@@ -87,7 +93,8 @@ class InstallLog:
         if outcome.code != 0:
             cause = f" {outcome.cause}" if outcome.cause else ""
             how = describe_exit(outcome.code)
-            raise InstallError(f"{step.title} failed ({how}).{cause} The log is {self.path}. {step.advice}")
+            advice = (advice_for(outcome.output, step.source) if step.source else "") or step.advice
+            raise InstallError(f"{step.title} failed ({how}).{cause} The log is {self.path}. {advice}")
 
     async def attempt(self, step: Step, announce: bool = True) -> Outcome:
         """Run a step to its end and tell how it ended; ``announce``: tell people that it begins.
@@ -119,7 +126,7 @@ class InstallLog:
             process.kill_now()  # at once, for a cancelled installation too
             await process.stop(0.0)
             await self._write()
-        return Outcome(process.exit_code or 0, activity.cause)
+        return Outcome(process.exit_code or 0, activity.cause, activity.output)
 
     def _take(self, activity: _Activity, line: str) -> None:
         self._unwritten.append(line)
@@ -171,6 +178,11 @@ class _Activity:
         return self._told(f"still {self._doing}, {_duration(now - self._started)} so far")
 
     @property
+    def output(self) -> list[str]:
+        """The last lines."""
+        return list(self._last)
+
+    @property
     def cause(self) -> str:
         """What explains a failure best: the line that calls itself an error with its causes, else the last line."""
         found = [match[1].strip() for line in self._last if (match := _CAUSE.match(line))]
@@ -184,7 +196,8 @@ class _Activity:
 
 
 def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+    whole = round(seconds)
+    return f"{whole} s" if whole < 60 else f"{whole // 60} min {whole % 60} s"
 
 
 def _open(path: Path) -> TextIO:

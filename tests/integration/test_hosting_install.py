@@ -138,6 +138,18 @@ async def test_a_package_index_that_cannot_be_reached_is_left_out(
     assert any("http://127.0.0.1:9/more cannot be reached" in line for line in workshop.told)
 
 
+async def test_a_package_that_does_not_exist_is_no_matter_of_the_network(workshop: Workshop) -> None:
+    index = workshop.folder / "index"
+    await asyncio.to_thread(index.mkdir)
+    shared = {**LOCAL, "RuntimeLocation": "Shared"}  # there the SDK's own packages come before, from elsewhere
+    lines = f"--index-url {index.as_uri()}\nnonesuch\n"
+    module = await workshop.module(requirements=lines, LaunchSettings=shared)
+    with pytest.raises(InstallError) as caught:
+        await workshop.install(module)
+    assert "There is no package nonesuch. Correct the name in requirements.txt of Mine." in str(caught.value)
+    assert "network" not in str(caught.value)
+
+
 SETUP = """
 from setuptools import setup
 setup(name="from-source", version="1.0", py_modules=["from_source"])
