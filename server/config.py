@@ -11,6 +11,8 @@ from typing import Any
 import json5
 import msgspec
 
+from .text import well_formed
+
 ROOT = Path(__file__).resolve().parent.parent
 """The folder of the installation: ``server/``, ``sdk/``, ``modules/`` and ``explorer/`` are in it."""
 
@@ -138,7 +140,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
 def _key_and_owner(item: str) -> tuple[str, str]:
     """``owner=key`` or just ``key``."""
     owner, _, key = item.strip().rpartition("=")
-    return key, owner or "api-key"
+    return key, well_formed(owner) or "api-key"
 
 
 def _path(kind: type, value: Any) -> Any:

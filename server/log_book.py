@@ -11,6 +11,8 @@ from pathlib import Path
 
 import msgspec
 
+from .text import well_formed
+
 KEPT_ENTRIES = 5000
 MAX_ENTRY_CHARACTERS = 8192
 _LEVELS = {
@@ -48,7 +50,8 @@ class LogBook:
     def add(self, entry: str, level: str = "information", category: str = "Server", label: str = "") -> None:
         """Keep an entry; an unknown level counts as information, too long a text is cut and says so."""
         known = level.lower() if level.lower() in _LEVELS else "information"
-        text = _TERMINAL_CODES.sub("", entry)
+        text = _TERMINAL_CODES.sub("", well_formed(entry))
+        category, label = well_formed(category), well_formed(label)
         if len(text) > MAX_ENTRY_CHARACTERS:
             text = f"{text[:MAX_ENTRY_CHARACTERS]} … ({len(text)} characters)"
         self._last_id += 1

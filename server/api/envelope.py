@@ -11,6 +11,8 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from ..text import well_formed
+
 HOSTNAME = socket.gethostname()
 _JSON = {"Content-Type": "application/json"}
 _encode = msgspec.json.Encoder().encode
@@ -34,7 +36,7 @@ def ok(**fields: Any) -> web.Response:
 
 def error(text: str, *, status: int = 200, code: int = 500, **fields: Any) -> web.Response:
     """Return an error answer. Compatible routes keep HTTP status 200 and say it in ``success`` and ``code``."""
-    body = {"success": False, "code": code, "hostname": HOSTNAME, "error": text, **fields}
+    body = {"success": False, "code": code, "hostname": HOSTNAME, "error": well_formed(text), **fields}
     return json_answer(body, status)
 
 

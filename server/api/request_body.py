@@ -16,6 +16,7 @@ from aiohttp import BodyPartReader, web
 from codeproject_ai_sdk.protocol import MAX_INLINE_FILE, NamedValue
 
 from ..commands.command import Payload, UploadedFile
+from ..text import well_formed
 
 MAX_VALUES = 1024
 MAX_VALUE_BYTES = 4 * 1024 * 1024
@@ -41,7 +42,7 @@ class BodyReader:
         """Return the payload of a request. Raises ``BadRequestError``."""
         if request.content_length is not None and request.content_length > self._max_bytes:
             raise self._too_large()
-        query = [NamedValue(key, request.query.getall(key)) for key in dict.fromkeys(request.query)]
+        query = _named((key, request.query.getall(key)) for key in dict.fromkeys(request.query))
         kind = request.content_type.lower()
         if kind.startswith("multipart/"):
             values, files = await self._multipart(request)
@@ -57,7 +58,7 @@ class BodyReader:
             )
         else:
             values, files = [], []
-        return Payload(query + values, files, segments)
+        return Payload(query + values, files, [well_formed(segment) for segment in segments])
 
     async def _multipart(self, request: web.Request) -> tuple[list[NamedValue], list[UploadedFile]]:
         if request.content_length == 0:
@@ -107,9 +108,9 @@ class BodyReader:
         if spooled is not None and data:
             await asyncio.to_thread(_append, spooled, bytes(data))
         return UploadedFile(
-            name=part.name or "",
-            filename=part.filename or "",
-            content_type=part.headers.get("Content-Type"),
+            name=well_formed(part.name or ""),
+            filename=well_formed(part.filename or ""),
+            content_type=_content_type(part.headers.get("Content-Type")),
             size=size,
             data=None if spooled else bytes(data),
             path=str(spooled) if spooled else None,
@@ -166,8 +167,12 @@ def _utf8(data: bytes, what: str) -> str:
         raise BadRequestError(f"{what} is not UTF-8 text (byte {error.start}).") from None
 
 
+def _content_type(sent: str | None) -> str | None:
+    return None if sent is None else well_formed(sent)
+
+
 def _named(values: Iterable[tuple[str, list[str]]]) -> list[NamedValue]:
-    return [NamedValue(key, value) for key, value in values]
+    return [NamedValue(well_formed(key), [well_formed(text) for text in value]) for key, value in values]
 
 
 def _strings(value: Any) -> list[str]:
@@ -198,5 +203,8 @@ def _payload_files(items: list[Any]) -> list[UploadedFile]:
         except (binascii.Error, ValueError):
             raise BadRequestError('Each of "files" must carry its bytes as base64 text in "data".') from None
         name, filename = str(lower.get("name", "")), str(lower.get("filename", ""))
-        files.append(UploadedFile(name, filename, lower.get("contenttype"), len(data), data))
+        content_type = lower.get("contenttype")
+        if content_type is not None and not isinstance(content_type, str):
+            raise BadRequestError('The "contentType" of each of "files" must be a text, for example "image/jpeg".')
+        files.append(UploadedFile(name, filename, content_type, len(data), data))
     return files
