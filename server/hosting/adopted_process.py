@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 from .process_tree import ProcessIdentity, descendants, end_family, is_alive, signal_group
 
@@ -29,7 +30,7 @@ class AdoptedProcess:
     async def wait(self) -> int:
         """Wait for its end; how it ended cannot be known."""
         while not self._ended:
-            self._ended = not await asyncio.to_thread(is_alive, self._identity)
+            self._ended = await asyncio.to_thread(self._has_ended)
             await asyncio.sleep(0 if self._ended else _LOOK_SECONDS)
         return -1
 
@@ -53,5 +54,13 @@ class AdoptedProcess:
 
     def kill_now(self) -> None:
         """Kill the process group at once, unless it is known to have ended: its number may be another's by now."""
-        if not self._ended and is_alive(self._identity):
-            signal_group(self.pid, kill=True)
+        with contextlib.suppress(OSError):
+            if not self._ended and is_alive(self._identity):
+                signal_group(self.pid, kill=True)
+
+    def _has_ended(self) -> bool:
+        """Whether it is known to have ended: an error while looking is not its end."""
+        try:
+            return not is_alive(self._identity)
+        except OSError:
+            return False

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from ..config import ROOT, ServerSettings
+from .file_look import may_pass, read_if_there
 from .gpu import Accelerators, find_accelerators
 from .install_steps import InstallError, InstallLog, Step
 from .interpreter import OLDEST, Interpreter, NoInterpreterError, find_interpreter
@@ -63,7 +64,8 @@ class EnvironmentPlan(msgspec.Struct, frozen=True, kw_only=True):
 def plan_environment(settings: ServerSettings, module: ModuleSettings, machine: PlatformInfo) -> EnvironmentPlan | None:
     """Say which environment a module needs; ``None`` when it needs none of its own. Blocks.
 
-    Raises ``InstallError`` when there is no Python for it or its requirements cannot be read.
+    Raises ``InstallError`` when there is no Python for it or its requirements cannot be read, ``OSError`` when
+    that may pass by itself.
     """
     if module.location == "system" or not module.is_python or module.launch_settings.command:
         return None
@@ -74,6 +76,8 @@ def plan_environment(settings: ServerSettings, module: ModuleSettings, machine: 
         requirements = read_requirements(path) if path is not None else Requirements()
         sdk_lines = read_requirements(SDK_REQUIREMENTS).lines
     except (NoInterpreterError, OSError, UnicodeDecodeError) as error:
+        if isinstance(error, OSError) and may_pass(error):
+            raise
         raise InstallError(f"The environment of {module.module_id} cannot be planned: {error}") from None
     shared = module.location == "shared"
     name = f"shared-python{interpreter.label}" if shared else module.module_id
@@ -221,10 +225,8 @@ def _hash(value: object) -> str:
 
 
 def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError:
-        return ""
+    """What a stamp says; empty when there is none. Raises ``OSError``: a stamp that cannot be read is not gone."""
+    return (read_if_there(path) or b"").decode("utf-8", "replace")
 
 
 def _write(path: Path, text: str) -> None:

@@ -7,6 +7,10 @@ from pathlib import Path
 
 import msgspec
 
+from ..text_file import to_text
+from .file_look import read_if_there
+
+PAGE_NAME = "explore.html"
 _MARKERS = {
     "html": ("<!-- START EXPLORER MARKUP -->", "<!-- END EXPLORER MARKUP -->"),
     "script": ("// START EXPLORER SCRIPT", "// END EXPLORER SCRIPT"),
@@ -23,12 +27,9 @@ class ExplorePage(msgspec.Struct, frozen=True):
 
 
 def read_page(folder: Path, module_id: str) -> ExplorePage:
-    """Read ``explore.html``; a module without one has an empty page. Blocks."""
-    try:
-        text = (folder / "explore.html").read_text(encoding="utf-8-sig", errors="replace")
-    except OSError:
-        return ExplorePage()
-    return cut_page(text, module_id)
+    """Read ``explore.html``; a module without one has an empty page. Blocks. Raises ``OSError``."""
+    data = read_if_there(folder / PAGE_NAME)
+    return ExplorePage() if data is None else cut_page(to_text(data, errors="replace"), module_id)
 
 
 def cut_page(text: str, module_id: str) -> ExplorePage:

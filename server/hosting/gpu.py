@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from .file_look import may_pass
 from .platform_info import PlatformInfo
 
 _NVCC_VERSION = re.compile(r"release (\d+)\.(\d+)")
@@ -32,7 +33,7 @@ class Accelerators(msgspec.Struct, frozen=True):
 
 @functools.cache
 def find_accelerators(machine: PlatformInfo) -> Accelerators:
-    """Look once for CUDA, ROCm and Apple silicon."""
+    """Look once for CUDA, ROCm and Apple silicon. Raises ``OSError`` when that cannot be done now."""
     if machine.os == "macos":
         return Accelerators(mps=machine.architecture == "arm64")
     rocm = shutil.which("rocminfo") is not None or Path("/opt/rocm").is_dir()
@@ -61,6 +62,10 @@ def _cuda(machine: PlatformInfo) -> tuple[int, int] | None:
 def _output(command: list[str]) -> str:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
-    except (OSError, subprocess.SubprocessError):
+    except OSError as error:
+        if may_pass(error):
+            raise
+        return ""
+    except subprocess.SubprocessError:
         return ""
     return done.stdout if done.returncode == 0 else ""

@@ -27,6 +27,7 @@ from .scanner import FoundModule, Scanner
 from .setting_names import overruled, placed
 from .settings_file import FILE_NAME
 from .state import State
+from .trouble_log import TroubleLog
 from .user_settings import SettingError, save
 
 __all__ = ["ModuleHost", "install_modules"]
@@ -60,6 +61,7 @@ class ModuleHost:
         self._tasks: list[asyncio.Task[None]] = []
         self._orphans: dict[str, Orphan] = {}
         self._scanning = asyncio.Lock()
+        self._troubles = TroubleLog(log)
 
     async def set_port(self, port: int) -> None:
         """Say where the server listens; modules are told so at their start."""
@@ -73,6 +75,8 @@ class ModuleHost:
         notes, ended = await asyncio.to_thread(self._launches.take_leftovers)
         if ended:
             self._book.add(f"Ended {ended} module processes that an earlier server had left behind.", "warning")
+        for path, reason in self._launches.unreadable.items():
+            self._book.add(f"{path} cannot be read: {reason}. Processes that it names are not looked for.", "warning")
         for note in notes:
             worker = Worker(
                 worker_id=note.launch_id,
@@ -90,10 +94,9 @@ class ModuleHost:
         machine = await asyncio.to_thread(self._prepare)
         self._parts = self._make_parts(machine)
         self._scanner = Scanner(self._settings, machine)
-        for found in await asyncio.to_thread(self._scanner.scan):
+        for found in await self._scan():
             await self._add(found)
-        for orphan in list(self._orphans.values()):
-            await self._end(orphan)
+        await self._end_strays()
         self._tasks = [asyncio.create_task(self._watch()), asyncio.create_task(self._see_external())]
 
     async def stop(self) -> None:
@@ -142,7 +145,7 @@ class ModuleHost:
             }
             if any(places.values()):
                 await asyncio.to_thread(save, self._settings.data_dir / FILE_NAME, places)
-            for found in await asyncio.to_thread(self._scanner.scan):
+            for found in await self._scan():
                 if found.module_id in places and found.folder in self._modules:
                     await self._modules[found.folder].reload(found)
         return [note for module_id, values in places.items() for note in overruled(module_id, values, os.environ)]
@@ -184,6 +187,11 @@ class ModuleHost:
         if module.standing.state is not State.INSTALLING and module.orphan is not None:
             await self._end(module.orphan)
 
+    async def _end_strays(self) -> None:
+        """End the processes of modules that are gone, once it is known for certain that they are."""
+        while self._orphans and not self._scanner.troubles:
+            await self._end(self._orphans.popitem()[1])
+
     async def _end(self, orphan: Orphan) -> None:
         """End a process that no module takes over."""
         await asyncio.to_thread(end_launches, [orphan.note])
@@ -193,35 +201,53 @@ class ModuleHost:
 
     # --- changes in the folder ------------------------------------------------------------------------
 
+    async def _scan(self) -> list[FoundModule]:
+        found = await asyncio.to_thread(self._scanner.scan)
+        self._troubles.now(self._scanner.troubles)
+        return found
+
     async def _watch(self) -> None:
-        """Follow the modules folder for ever."""
+        """Follow the modules folder for ever; where it cannot be watched, it is still looked at."""
+        said = ""
         while True:
             try:
-                folders = await asyncio.to_thread(self._scanner.folders)
-                async for _ in awatch(
-                    self._settings.modules_dir,
-                    *folders,
-                    watch_filter=None,
-                    recursive=False,
-                    debounce=400,
-                    step=200,
-                    rust_timeout=LOOK_MS,
-                    yield_on_timeout=True,
-                ):
-                    await self._look_again()
-                    if await asyncio.to_thread(self._scanner.folders) != folders:
-                        break
+                await self._follow()
+                said = ""
+                continue
             except FileNotFoundError:
-                await asyncio.sleep(SETTLE_SECONDS)  # a folder went away between looking and watching
+                pause = SETTLE_SECONDS  # a folder went away between looking and watching
             except Exception as error:
-                self._book.add(f"Watching the modules folder failed: {type(error).__name__}: {error}", "error")
-                await asyncio.sleep(LOOK_MS / 1000)
+                pause = LOOK_MS / 1000
+                failure = f"Watching the modules folder failed: {type(error).__name__}: {error}"
+                if failure != said and not self._scanner.troubles:
+                    self._book.add(failure, "error")
+                    said = failure
+            await asyncio.sleep(pause)
+
+    async def _follow(self) -> None:
+        """Look at the modules whenever something changes; return when there are other folders to watch."""
+        await self._look_again()
+        folders = await asyncio.to_thread(self._scanner.folders)
+        async for _ in awatch(
+            self._settings.modules_dir,
+            *folders,
+            watch_filter=None,
+            recursive=False,
+            debounce=400,
+            step=200,
+            rust_timeout=LOOK_MS,
+            yield_on_timeout=True,
+        ):
+            await self._look_again()
+            if await asyncio.to_thread(self._scanner.folders) != folders:
+                return
 
     async def _look_again(self) -> None:
         """Scan until nothing is in the middle of being copied, and act on what has changed."""
         while True:
             async with self._scanning:
-                await self._act(await asyncio.to_thread(self._scanner.scan))
+                await self._act(await self._scan())
+                await self._end_strays()
             if not self._unsettled:
                 return
             await asyncio.sleep(SETTLE_SECONDS)

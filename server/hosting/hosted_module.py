@@ -16,6 +16,7 @@ from ..config import ServerSettings
 from ..log_book import LogBook
 from .catalogue import ModuleStatus, settings_summary, wire_downloads, wire_menus, wire_time
 from .environment import environments_folder
+from .file_look import may_pass
 from .install_steps import InstallError
 from .installer import Installer
 from .launch_plan import LaunchError, launch_plan
@@ -27,7 +28,7 @@ from .platform_info import PlatformInfo
 from .queue_gate import QueueGate
 from .scanner import Fingerprint, FoundModule, folder_listing
 from .state import Standing, State, compatible_word
-from .supervisor import Recipe, Supervisor
+from .supervisor import PREVENTED_SECONDS, Recipe, Supervisor
 
 _SEEN_SECONDS = 30.0
 _INSTALL_LINES = 500
@@ -160,6 +161,7 @@ class HostedModule:
 
     async def _bring_up(self, module: ModuleSettings) -> None:
         try:
+            await self._until_planned(module)
             plan = await self._parts.installer.install(module, self._installing)
             macros = self._macros(module)
             command = await asyncio.to_thread(launch_plan, module, macros, plan.python)
@@ -171,6 +173,25 @@ class HostedModule:
         else:
             orphan, self.orphan = self.orphan, None
             self._supervisor.start(Recipe(module, command, macros), self._parts.surroundings, orphan)
+
+    async def _until_planned(self, module: ModuleSettings) -> None:
+        """Look at what it needs. What cannot be looked at for a moment is no reason to make it anew, nor to give up."""
+        said = ""
+        while True:
+            try:
+                await self._parts.installer.plan(module)
+            except OSError as error:
+                if not may_pass(error):
+                    raise
+                reason = f"what it needs cannot be looked at: {error}; it is tried again"
+            else:
+                break
+            if reason != said:
+                await self.standing.change(State.BACKOFF, reason)
+            said = reason
+            await asyncio.sleep(PREVENTED_SECONDS)
+        if said:
+            await self.standing.change(State.INSTALLING, "looking at what it needs")
 
     def _macros(self, module: ModuleSettings) -> Macros:
         python_name = module.launch_settings.runtime.lower().replace(".", "")
@@ -205,7 +226,7 @@ class HostedModule:
         if state is State.FAILED:
             # What its own process wrote into the folder meanwhile is no reason to try again.
             ran = self.standing.starts > 0
-            self.failed_with = await asyncio.to_thread(folder_listing, self.found.folder) if ran else self.found.listing
+            self.failed_with = await self._listing() if ran else self.found.listing
         level = {State.FAILED: "error", State.BACKOFF: "warning"}.get(state, "information")
         self._log.say(f"{state.value}: {reason}" if reason else state.value, level)
         queue = self.found.settings.queue if self.found.settings is not None else ""
@@ -215,6 +236,12 @@ class HostedModule:
             self._parts.gate.open(queue, self.module_id)
         else:
             await self._parts.gate.close(queue, self.module_id, reason)
+
+    async def _listing(self) -> Fingerprint:
+        try:
+            return await asyncio.to_thread(folder_listing, self.found.folder)
+        except OSError:
+            return self.found.listing
 
     # --- how it is shown -----------------------------------------------------------------------------
 

@@ -16,7 +16,10 @@ from .scanner import FoundModule, Scanner
 async def install_modules(settings: ServerSettings, ids: list[str], report: Callable[[str], None]) -> bool:
     """Install these modules, or all that can run here; whether everything went well. Progress goes to ``report``."""
     machine = await asyncio.to_thread(detect_platform)
-    found = await asyncio.to_thread(Scanner(settings, machine).scan)
+    scanner = Scanner(settings, machine)
+    found = await asyncio.to_thread(scanner.scan)
+    for path, reason in scanner.troubles.items():
+        report(f"{path} cannot be read: {reason}.")
     wanted = {module_id.lower() for module_id in ids}
     known = {module.module_id.lower() for module in found}
     for module_id in ids:
@@ -25,7 +28,7 @@ async def install_modules(settings: ServerSettings, ids: list[str], report: Call
     chosen = [module for module in found if not wanted or module.module_id.lower() in wanted]
     installer = Installer(settings, machine)
     done = [await _install(module, installer, settings, machine, report) for module in chosen]
-    return wanted <= known and all(done)
+    return wanted <= known and all(done) and not scanner.troubles
 
 
 async def _install(
@@ -49,7 +52,7 @@ async def _install(
             report(f"{module.module_id}: ready")
         else:
             await installer.install(module, lambda line: report(f"{module.module_id}: {line}"))
-    except InstallError as error:
+    except (InstallError, OSError) as error:
         report(f"{module.module_id}: {error}")
         return False
     return True

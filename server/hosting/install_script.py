@@ -13,6 +13,7 @@ import msgspec
 
 from ..config import ROOT, ServerSettings
 from .environment import environments_folder
+from .file_look import is_file, read_if_there
 from .gpu import Accelerators, find_accelerators
 from .install_steps import InstallError, InstallLog, Step
 from .launch_environment import scalar_text
@@ -46,7 +47,7 @@ def find_scripts(
     scripts = []
     for name, argument in (("install", "install"), ("post_install", "post-install")):
         path = module.path / f"{name}.{suffix}"
-        if path.is_file():
+        if is_file(path):
             content = path.read_bytes() + environment_fingerprint.encode() + str(python).encode()
             fingerprint = hashlib.sha256(content).hexdigest()
             note = notes / f"millrace-{module.module_id}.{name}.stamp"
@@ -57,11 +58,8 @@ def find_scripts(
 
 
 def is_done(script: InstallScript) -> bool:
-    """Whether exactly this script has run, in exactly this environment. Blocks."""
-    try:
-        return script.note.read_text(encoding="utf-8") == script.fingerprint
-    except OSError:
-        return False
+    """Whether exactly this script has run, in exactly this environment. Blocks. Raises ``OSError``."""
+    return read_if_there(script.note) == script.fingerprint.encode()
 
 
 def note_done(script: InstallScript) -> None:

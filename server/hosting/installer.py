@@ -43,7 +43,7 @@ class Installer:
         return self._settings.data_dir / "logs" / f"install-{module_id}.log"
 
     async def plan(self, module: ModuleSettings) -> InstallPlan:
-        """Look at what a module needs and what is there. Raises ``InstallError``."""
+        """Look at what a module needs and what is there. Raises ``InstallError``, ``OSError`` when nobody can tell."""
         return await asyncio.to_thread(self._plan, module.installed_as)
 
     async def install(self, module: ModuleSettings, report: Report) -> InstallPlan:

@@ -19,6 +19,7 @@ from .settings_file import (
     ModuleSettingsError,
     RawSettings,
     find_line,
+    is_there,
     lookup,
     merge,
     only_module,
@@ -47,7 +48,7 @@ def base_folder(folder: Path) -> Path | None:
     if not isinstance(name, str) or not name or Path(name).name != name or "\\" in name or name == "..":
         raise ModuleSettingsError(f'{main}, line {line}, key "{KEY}": expected the name of a folder beside this one.')
     base = folder.parent / name
-    if not (base / FILE_NAME).is_file():
+    if not is_there(base / FILE_NAME):
         raise ModuleSettingsError(f'{main}, line {line}, key "{KEY}": there is no module in {base}.')
     if lookup(only_module(base / FILE_NAME)[1], KEY) is not None:
         raise ModuleSettingsError(f'{main}, line {line}, key "{KEY}": {name} is an instance itself.')

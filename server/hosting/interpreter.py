@@ -11,6 +11,8 @@ import sys
 
 import msgspec
 
+from .file_look import may_pass
+
 OLDEST = (3, 10)
 """Our SDK needs at least this; a module with the published SDK may use an older one."""
 _NEWEST_MINOR = 15
@@ -113,7 +115,11 @@ def _from_windows_launcher(version: tuple[int, int]) -> str | None:
 def _output(command: list[str]) -> str:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
-    except (OSError, subprocess.SubprocessError):
+    except OSError as error:
+        if may_pass(error):
+            raise
+        return ""
+    except subprocess.SubprocessError:
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 import psutil
 
+from .file_look import why
 from .process_tree import ProcessIdentity, carriers, end_all, identify, is_alive
 
 _FOLDER = "launched"
@@ -48,6 +49,9 @@ class LaunchRecord:
         self.path = self._folder / f"{os.getpid()}.json"
         self._lock = threading.Lock()
         self._launched: dict[str, LaunchNote] = {}
+        self._server: ProcessIdentity | None = None
+        self.unreadable: dict[Path, str] = {}
+        """Notes of earlier servers that could not be read, and why."""
 
     def add(self, note: LaunchNote) -> None:
         """Note a launch before its process exists, so that there is no moment in which it could be missed."""
@@ -75,8 +79,11 @@ class LaunchRecord:
         for path in sorted(self._folder.glob("*.json")):
             try:
                 record = msgspec.json.decode(path.read_bytes(), type=Launched)
-            except (OSError, msgspec.DecodeError):
+            except msgspec.DecodeError:
                 record = None
+            except OSError as error:
+                self.unreadable[path] = why(error)  # it stays for the next start
+                continue
             if record is not None and is_alive(record.server):
                 continue
             if record is not None:
@@ -96,13 +103,13 @@ class LaunchRecord:
                 self.path.unlink()
 
     def _write(self) -> None:
-        server = identify(os.getpid())
-        if server is None:
+        self._server = self._server or identify(os.getpid())
+        if self._server is None:
             return
         self._folder.mkdir(parents=True, exist_ok=True)
         partial = self.path.with_suffix(".new")
         partial.touch(mode=0o600)
-        partial.write_bytes(msgspec.json.encode(Launched(server, list(self._launched.values()))))
+        partial.write_bytes(msgspec.json.encode(Launched(self._server, list(self._launched.values()))))
         partial.replace(self.path)
 
 

@@ -18,6 +18,7 @@ from ..commands.control import PROBE, QUIT, quit_payload
 from ..commands.dispatcher import Dispatcher
 from ..commands.workers import Worker, WorkerRegistry
 from .adopted_process import AdoptedProcess
+from .file_look import may_pass
 from .launch_environment import Launch, launch_environment
 from .launch_plan import LaunchPlan
 from .leftovers import LaunchNote, LaunchRecord
@@ -155,7 +156,8 @@ class Life:
         try:
             process = self._adopted() or await self._start(plan, macros)
         except OSError as error:
-            return End(f"{plan.command[0]} cannot be run: {error.strerror}")
+            text = f"{plan.command[0]} cannot be run: {error.strerror}"
+            return End(text, deliberate=may_pass(error), prevented=may_pass(error))
         try:
             cause = await self._watch(process)
             await self._finish(process, cause)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from ..text_file import read_text
 from .platform_info import PlatformInfo
 from .settings_file import ModuleSettingsError, RawSettings, find_line
 from .versions import in_range, version_key
@@ -343,7 +344,7 @@ def _plain(error: str) -> str:
 
 
 def _spelling(path: Path, line: int, key: str) -> str:
-    text = path.read_text(encoding="utf-8-sig").splitlines()[line - 1]
+    text = read_text(path).splitlines()[line - 1]
     found = re.search(f'"({re.escape(key)})"', text, re.IGNORECASE)
     return found[1] if found else key
 

@@ -5,14 +5,19 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 
 import msgspec
 import psutil
 
+from .file_look import may_pass
+
 LAUNCH_VARIABLE = "MILLRACE_LAUNCH_ID"
 """In the environment of every process a module starts, unless the module clears it."""
 
+_TRIES = 10
+_TRY_AGAIN_SECONDS = 0.3
 _GONE = (psutil.NoSuchProcess, psutil.ZombieProcess, psutil.AccessDenied)
 
 
@@ -24,7 +29,7 @@ class ProcessIdentity(msgspec.Struct, frozen=True):
 
 
 def identify(pid: int) -> ProcessIdentity | None:
-    """Return the identity of a running process; ``None`` when there is none with this id."""
+    """Return the identity of a running process; ``None`` when there is none with this id. Raises ``OSError``."""
     try:
         return ProcessIdentity(pid, psutil.Process(pid).create_time())
     except _GONE:
@@ -32,7 +37,7 @@ def identify(pid: int) -> ProcessIdentity | None:
 
 
 def is_alive(identity: ProcessIdentity) -> bool:
-    """Whether exactly this process still runs (a zombie does not)."""
+    """Whether exactly this process still runs (a zombie does not). Raises ``OSError`` when nobody can tell."""
     try:
         process = psutil.Process(identity.pid)
         same = abs(process.create_time() - identity.create_time) < 1.0
@@ -43,9 +48,7 @@ def is_alive(identity: ProcessIdentity) -> bool:
 
 def descendants(pid: int, launch_id: str) -> list[psutil.Process]:
     """Return the living children of a process, theirs, and every process that carries the launch id."""
-    found: dict[int, psutil.Process] = {}
-    with contextlib.suppress(*_GONE):
-        found = {child.pid: child for child in psutil.Process(pid).children(recursive=True)}
+    found = {child.pid: child for child in _patiently(lambda: _children(pid))}
     for process in carriers({launch_id}):
         found[process.pid] = process
     found.pop(pid, None)
@@ -55,14 +58,34 @@ def descendants(pid: int, launch_id: str) -> list[psutil.Process]:
 
 def carriers(launch_ids: set[str]) -> list[psutil.Process]:
     """Return every process of this user whose environment carries one of the launch ids."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.pid != os.getpid() and process.environ().get(LAUNCH_VARIABLE) in launch_ids:
-                found.append(process)
-        except (*_GONE, OSError):
-            continue
-    return found
+    return _patiently(lambda: [process for process in psutil.process_iter() if _carries(process, launch_ids)])
+
+
+def _children(pid: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except _GONE:
+        return []
+
+
+def _carries(process: psutil.Process, launch_ids: set[str]) -> bool:
+    try:
+        return process.pid != os.getpid() and process.environ().get(LAUNCH_VARIABLE) in launch_ids
+    except _GONE:
+        return False
+    except OSError as error:
+        if may_pass(error):
+            raise
+        return False
+
+
+def _patiently(look: Callable[[], list[psutil.Process]]) -> list[psutil.Process]:
+    """Look at the processes; while the machine is too short of something for that, again for some seconds."""
+    for _ in range(_TRIES):
+        with contextlib.suppress(OSError):
+            return look()
+        time.sleep(_TRY_AGAIN_SECONDS)
+    return []
 
 
 def end_all(processes: Iterable[psutil.Process], patience: float) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import msgspec
 
+from ..text_file import read_text
+from .file_look import is_file
 from .gpu import Accelerators
 from .platform_info import PlatformInfo
 
@@ -39,7 +41,7 @@ def choose_file(folder: Path, machine: PlatformInfo, found: Accelerators, instal
     """Return the first file that exists of those that fit this machine; ``None`` when the module has none."""
     for name in candidates(machine, found, install_gpu):
         path = folder / (f"requirements.{name}.txt" if name else "requirements.txt")
-        if path.is_file():
+        if is_file(path):
             return path
     return None
 
@@ -98,7 +100,7 @@ class _Reader:
     def read(self, path: Path, seen: set[Path]) -> None:
         if path in seen:
             return
-        for line in path.read_text(encoding="utf-8-sig").replace("\\\n", " ").splitlines():
+        for line in read_text(path).replace("\\\n", " ").splitlines():
             comment = _COMMENT.search(line)
             text = _COMMENT.sub("", line).strip()
             include = _INCLUDE.match(text)

@@ -8,11 +8,12 @@ from pathlib import Path
 import msgspec
 
 from ..config import ServerSettings
-from .explore_page import ExplorePage, read_page
+from .explore_page import PAGE_NAME, ExplorePage, read_page
+from .file_look import is_file, stat_if_there, why
 from .instance import base_folder, read_settings
 from .module_settings import ModuleSettings, salvaged_settings, typed_settings
 from .platform_info import PlatformInfo
-from .settings_file import FILE_NAME, ModuleSettingsError, RawSettings, candidate_files
+from .settings_file import FILE_NAME, ModuleSettingsError, RawSettings, UnreadableError, candidate_files
 
 Fingerprint = tuple[tuple[str, int, int], ...]
 
@@ -40,38 +41,52 @@ class FoundModule(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Scanner:
-    """Looks for modules. Folders that have not changed are not read again."""
+    """Looks for modules. Folders that have not changed are not read again, and what cannot be read stays as it was."""
 
     def __init__(self, settings: ServerSettings, machine: PlatformInfo) -> None:
         self._root = settings.modules_dir
         self._machine = machine
         self._user_file = settings.data_dir / FILE_NAME
         self._known: dict[Path, FoundModule] = {}
+        self.troubles: dict[Path, str] = {}
+        """What the last scan could not look at, and why."""
 
     def folders(self) -> list[Path]:
-        """Return the folders that may be modules, by name."""
-        try:
-            entries = sorted(os.scandir(self._root), key=lambda entry: entry.name.lower())
-        except OSError:
-            return []
-        return [Path(entry.path) for entry in entries if entry.is_dir() and not entry.name.startswith((".", "_"))]
+        """Return the folders that may be modules, by name. Raises ``OSError`` when they cannot be listed."""
+        with os.scandir(self._root) as entries:
+            found = [entry for entry in entries if not entry.name.startswith((".", "_")) and _may_be_folder(entry)]
+        return [Path(entry.path) for entry in sorted(found, key=lambda entry: entry.name.lower())]
 
     def scan(self) -> list[FoundModule]:
         """Return every module. Of two folders with one id, the second is found with an error."""
+        self.troubles = {}
+        try:
+            folders = self.folders()
+        except OSError as error:
+            self.troubles[self._root] = why(error)
+        else:
+            self._known = {folder: found for folder in folders if (found := self._seen(folder)) is not None}
         modules: list[FoundModule] = []
         seen: dict[str, Path] = {}
-        for folder in self.folders():
-            if not (folder / FILE_NAME).is_file():
-                continue
-            found = self._look(folder)
-            self._known[folder] = found
+        for folder, found in self._known.items():
             owner = seen.setdefault(found.module_id.lower(), folder)
             modules.append(found if owner == folder else _duplicate(found, owner))
         return modules
 
-    def _look(self, folder: Path) -> FoundModule:
-        listing = folder_listing(folder)
+    def _seen(self, folder: Path) -> FoundModule | None:
+        """Look at one folder. When that fails, it is what it was; a new one is no module until it can be read."""
         known = self._known.get(folder)
+        try:
+            return self._look(folder, known) if is_file(folder / FILE_NAME) else None
+        except UnreadableError as error:
+            self.troubles[error.path] = error.why
+            return _unreadable(folder, str(error)) if known is None and error.lasting else known
+        except OSError as error:
+            self.troubles[folder] = why(error)
+            return known
+
+    def _look(self, folder: Path, known: FoundModule | None) -> FoundModule:
+        listing = folder_listing(folder)
         if known is not None and known.fingerprint == self._fingerprints(folder, known.base)[1]:
             return msgspec.structs.replace(known, listing=listing)
         return self._read(folder, listing, known)
@@ -93,12 +108,15 @@ class Scanner:
         if not error:
             settings, error = self._settings(folder, base, settings)
         module_id = settings.module_id if settings is not None else folder.name
+        page = self._page(base or folder, module_id, known)
+        if page is None:  # it is read again until it can be
+            own, fingerprint = (), ()
         return FoundModule(
             folder=folder,
             module_id=module_id,
             settings=settings,
             error=error,
-            page=read_page(base or folder, module_id),
+            page=page or ExplorePage(),
             own=own,
             fingerprint=fingerprint,
             listing=listing,
@@ -114,14 +132,50 @@ class Scanner:
         try:
             raw = read_settings(folder, base, self._machine, self._user_file, os.environ)
             return typed_settings(raw, home), ""
+        except UnreadableError:
+            raise
         except ModuleSettingsError as error:
             return (salvaged_settings(raw, home) if raw is not None else before), str(error)
+
+    def _page(self, folder: Path, module_id: str, known: FoundModule | None) -> ExplorePage | None:
+        """Read the page. A new module runs without one that it may not read (``None``)."""
+        try:
+            return read_page(folder, module_id)
+        except PermissionError as error:
+            if known is not None:
+                raise
+            self.troubles[folder / PAGE_NAME] = why(error)
+            return None
+
+
+def _may_be_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a folder, or nobody can tell: a closer look says which."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return True
+
+
+def _unreadable(folder: Path, error: str) -> FoundModule:
+    """A module whose settings nobody may read; it is looked at again until somebody may."""
+    return FoundModule(
+        folder=folder,
+        module_id=folder.name,
+        settings=None,
+        error=error,
+        page=ExplorePage(),
+        own=(),
+        fingerprint=(),
+        listing=(),
+    )
 
 
 def _base(folder: Path) -> tuple[Path | None, str]:
     """Return the folder that an instance belongs to, and what is wrong with it."""
     try:
         return base_folder(folder), ""
+    except UnreadableError:
+        raise
     except ModuleSettingsError as error:
         return None, str(error)
 
@@ -132,19 +186,11 @@ def _duplicate(found: FoundModule, owner: Path) -> FoundModule:
 
 
 def _fingerprint(paths: list[Path]) -> Fingerprint:
-    found = []
-    for path in paths:
-        try:
-            stat = path.stat()
-        except OSError:
-            continue
-        found.append((path.name, stat.st_mtime_ns, stat.st_size))
-    return tuple(found)
+    """Return names, times and sizes of those that are there. Raises ``OSError`` when one cannot be looked at."""
+    looked_at = [(path.name, stat_if_there(path)) for path in paths]
+    return tuple((name, found.st_mtime_ns, found.st_size) for name, found in looked_at if found is not None)
 
 
 def folder_listing(folder: Path) -> Fingerprint:
-    """Return what changes with any file directly in a folder."""
-    try:
-        return _fingerprint(sorted(path for path in folder.iterdir() if path.is_file()))
-    except OSError:
-        return ()
+    """Return what changes with any file directly in a folder. Raises ``OSError`` when it cannot be looked at."""
+    return _fingerprint(sorted(path for path in folder.iterdir() if is_file(path)))

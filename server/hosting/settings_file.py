@@ -14,6 +14,8 @@ from typing import Any
 import json5
 import msgspec
 
+from ..text_file import read_text
+from .file_look import is_file, may_pass, why
 from .platform_info import PlatformInfo
 
 FILE_NAME = "modulesettings.json"
@@ -25,6 +27,19 @@ _KEY = re.compile(r'"((?:[^"\\\n]|\\.)*)"\s*:')
 
 class ModuleSettingsError(Exception):
     """Settings that cannot be used. The text names file, line and key, and what is expected."""
+
+
+class UnreadableError(ModuleSettingsError):
+    """A file that is there and cannot be read, which says nothing of what is in it.
+
+    ``lasting``: it will not pass by itself (a matter of rights), so somebody has to do something about it.
+    """
+
+    def __init__(self, path: Path, error: OSError) -> None:
+        self.path = path
+        self.why = why(error)
+        self.lasting = not may_pass(error)
+        super().__init__(f"{path} cannot be read: {self.why}.")
 
 
 class RawSettings(msgspec.Struct, frozen=True):
@@ -59,19 +74,27 @@ def read_module(
     module_id, values = only_module(main)
     files = [main]
     for path in overrides:
-        if path.is_file():
+        if is_there(path):
             merge(values, _section(read_file(path), module_id))
             files.append(path)
     merge(values, _section(from_environment(environment), module_id))
     return RawSettings(module_id, values, files)
 
 
+def is_there(path: Path) -> bool:
+    """Whether there is such a file. Raises ``UnreadableError`` when nobody can tell."""
+    try:
+        return is_file(path)
+    except OSError as error:
+        raise UnreadableError(path, error) from None
+
+
 def read_file(path: Path) -> dict[str, Any]:
     """Read one file: JSON with comments, trailing commas and a byte order mark. Raises ``ModuleSettingsError``."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_text(path)
     except OSError as error:
-        raise ModuleSettingsError(f"{path} cannot be read: {error.strerror}.") from None
+        raise UnreadableError(path, error) from None
     except UnicodeDecodeError as error:
         raise ModuleSettingsError(f"{path} is not UTF-8 text (byte {error.start}). Save it as UTF-8.") from None
     value = _parse(path, text)
@@ -104,7 +127,7 @@ def from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
 def find_line(path: Path, key: str) -> int | None:
     """Return the line (from 1) on which a key first stands in a file, in any letter case."""
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_text(path).splitlines()
     except (OSError, UnicodeDecodeError):
         return None
     wanted = f'"{key.lower()}"'
