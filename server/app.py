@@ -8,7 +8,7 @@ import socket
 
 from aiohttp import web
 
-from .api.application import add_module_routes, new_application
+from .api.application import add_module_routes, new_application, own_paths
 from .api.channel import Channel
 from .api.command_polls import CommandPolls
 from .api.commands import CommandRoutes
@@ -66,6 +66,7 @@ class App:
         ModuleSettingsRoutes(self.host, self.settings, bodies).add_to(app)
         add_pages(app, ROOT / "explorer")
         add_module_routes(app, module_routes.handle)
+        self.routes.reserved = own_paths(app)
         return app
 
     async def start(self) -> int:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
@@ -25,6 +28,27 @@ def add_module_routes(app: web.Application, handler: Handler) -> None:
     resource = app.router.add_resource("/v1/{module_route:.+}", name=MODULE_ROUTES)
     resource.add_route("POST", handler)
     resource.add_route("GET", handler)
+
+
+def own_paths(app: web.Application) -> Callable[[str], bool]:
+    """Return what tells whether the server itself answers a POST to a path under ``/v1/``; any letter case."""
+    exact: set[str] = set()
+    patterns: list[re.Pattern[str]] = []
+    for route in app.router.routes():
+        resource = route.resource
+        if resource is None or resource.name == MODULE_ROUTES or route.method not in ("POST", "*"):
+            continue
+        found = resource.get_info()
+        if "pattern" in found:
+            patterns.append(found["pattern"])
+        elif "path" in found:
+            exact.add(found["path"])
+
+    def is_own(path: str) -> bool:
+        full = f"/v1/{path}"
+        return full in exact or any(pattern.fullmatch(full) for pattern in patterns)
+
+    return is_own
 
 
 def _lenient_paths(module_routes: Handler) -> Middleware:

@@ -14,7 +14,7 @@ from aiohttp import web
 from ..commands.command import Command, CommandState
 from ..commands.dispatcher import Dispatcher
 from ..commands.errors import CommandError, QueueFullError
-from ..commands.routing import Route, RouteMatch, RouteTable
+from ..commands.routing import Route, RouteMatch, RouteTable, path_key
 from .command_polls import CANCEL, GET_STATUS, CommandPolls
 from .envelope import error, json_answer, module_answer, proxy_fields
 from .owner import owner_of
@@ -44,8 +44,7 @@ class ModuleRoutes:
         polled = self._poll_of(path)
         match = None if polled else self._routes.match(path)
         if polled is None and match is None:
-            text = f"There is no route '/v1/{path}'. GET /v1/module/list/running shows the routes of each module."
-            return error(text, status=404, code=404)
+            return error(self._no_route(path), status=404, code=404)
         if request.method != "POST" and not (match and match.route.path.lower().endswith("/list")):
             # A GET can be provoked by any web page; only lists, which clients do ask for so, are worth that.
             return error(f"Use POST for '/v1/{path}'.", status=405, code=405)
@@ -60,6 +59,16 @@ class ModuleRoutes:
         if wants_stream(request):
             return await stream_events(request, self._dispatcher, command.command_id, after=0, owns=True)
         return await self._wait(command, match, received)
+
+    def _no_route(self, path: str) -> str:
+        """Say that there is no such route, and which one may have been meant."""
+        text, near = f"There is no route '/v1/{path}'.", self._routes.nearest(path)
+        if near is None:
+            return f"{text} GET /v1/module/list/running shows the routes of each module."
+        text += f" The nearest is '/v1/{near.path}' of the module {near.module_id}"
+        if path.lower().startswith(f"{path_key(near.path)}/"):
+            text += ', which takes nothing after it ("Segments": true on the route in its settings would allow it)'
+        return f"{text}."
 
     def _refusal(
         self, request: web.Request, refused: CommandError, route: Route, received: float

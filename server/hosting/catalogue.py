@@ -54,7 +54,10 @@ class WireMenu(Wire, frozen=True, kw_only=True):
 
 
 class ModuleStatus(Wire, frozen=True, kw_only=True):
-    """How a module is (the reference's ProcessStatus). ``state`` and ``state_reason`` say it in Millrace's words."""
+    """How a module is (the reference's ProcessStatus). ``state`` and ``state_reason`` say it in Millrace's words.
+
+    ``notes`` is what somebody should know of a module although it may run; they are the reason of one that runs.
+    """
 
     module_id: str
     queue: str
@@ -66,6 +69,7 @@ class ModuleStatus(Wire, frozen=True, kw_only=True):
     status: str
     state: str
     state_reason: str | None
+    notes: list[str]
     status_data: msgspec.Raw | None
     request_count: int
     downloadable_models: list[WireDownload]

@@ -23,6 +23,7 @@ from .life import Orphan, Surroundings
 from .module_settings import ModuleSettings
 from .platform_info import PlatformInfo, detect_platform
 from .queue_gate import QueueGate
+from .route_claims import RouteClaims, in_order
 from .scanner import FoundModule, Scanner
 from .setting_names import overruled, placed
 from .settings_file import FILE_NAME
@@ -56,6 +57,7 @@ class ModuleHost:
         self._port = settings.port
         self._launches = LaunchRecord(settings.data_dir)
         self._gate = QueueGate(dispatcher)
+        self._claims = RouteClaims(settings.data_dir)
         self._modules: dict[Path, HostedModule] = {}
         self._unsettled: dict[Path, FoundModule] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -94,8 +96,13 @@ class ModuleHost:
         machine = await asyncio.to_thread(self._prepare)
         self._parts = self._make_parts(machine)
         self._scanner = Scanner(self._settings, machine)
-        for found in await self._scan():
+        self._routes.claims = await asyncio.to_thread(self._claims.load)
+        self._routes.on_change = self._see_routes
+        for found in in_order(await self._scan()):
             await self._add(found)
+        if not self._scanner.troubles:
+            self._routes.keep_claims_of({module.module_id for module in self._modules.values()})
+        await self._save_claims()
         await self._end_strays()
         self._tasks = [asyncio.create_task(self._watch()), asyncio.create_task(self._see_external())]
 
@@ -187,6 +194,18 @@ class ModuleHost:
         if module.standing.state is not State.INSTALLING and module.orphan is not None:
             await self._end(module.orphan)
 
+    def _see_routes(self) -> None:
+        for module in self._modules.values():
+            module.see_routes()
+
+    async def _save_claims(self) -> None:
+        if self._claims.saved == self._routes.claims:
+            return
+        try:
+            await asyncio.to_thread(self._claims.save, self._routes.claims)
+        except OSError as error:
+            self._book.add(f"Whose routes are whose could not be saved: {error.strerror}", "warning")
+
     async def _end_strays(self) -> None:
         """End the processes of modules that are gone, once it is known for certain that they are."""
         while self._orphans and not self._scanner.troubles:
@@ -263,6 +282,7 @@ class ModuleHost:
         for folder in settled:
             await self._take(changed[folder])
         self._unsettled = {folder: module for folder, module in changed.items() if folder not in settled}
+        await self._save_claims()
 
     def _has_changed(self, found: FoundModule) -> bool:
         module = self._modules.get(found.folder)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from ..commands.routing import Route, RouteTable
+from ..commands.routing import RouteTable
 from ..commands.workers import Worker
 from ..config import ServerSettings
 from ..log_book import LogBook
@@ -26,6 +26,7 @@ from .module_log import ModuleLog
 from .module_settings import ModuleSettings
 from .platform_info import PlatformInfo
 from .queue_gate import QueueGate
+from .route_list import lost_routes_text, routes_of
 from .scanner import Fingerprint, FoundModule, folder_listing
 from .state import Standing, State, compatible_word
 from .supervisor import PREVENTED_SECONDS, Recipe, Supervisor
@@ -59,6 +60,7 @@ class HostedModule:
         self._outdated = ""
         """Why what runs is not what its files say; empty when it is."""
         self._closing = False
+        self._lost_routes = ""
         self.failed_with: Fingerprint = ()
         """The files of its folder when it failed; when they change, it gets another chance."""
         self.standing = Standing(self._state_changed)
@@ -204,23 +206,18 @@ class HostedModule:
         self._log.say(line)
 
     def _register_routes(self) -> None:
-        module = self.found.settings
+        module, routes = self.found.settings, self._parts.routes
         if module is None:
-            self._parts.routes.remove_module(self.module_id)
-            return
-        routes = [
-            Route(
-                path=entry.route,
-                module_id=module.module_id,
-                module_name=module.name,
-                queue=module.queue,
-                command=entry.command,
-                long_running=entry.long_running,
-                idempotent=entry.idempotent,
-            )
-            for entry in module.route_maps
-        ]
-        self._parts.routes.set_module(module.module_id, routes)
+            routes.withdraw_module(self.module_id)
+        else:
+            idle = bool(self._obstacle())
+            routes.set_module(module.module_id, routes_of(module), idle=idle, complete=not self.found.error)
+
+    def see_routes(self) -> None:
+        """Say which of its routes lead elsewhere, whenever that has changed."""
+        lost, self._lost_routes = self._lost_routes, lost_routes_text(self._parts.routes.lost(self.module_id))
+        if self._lost_routes and self._lost_routes != lost:
+            self._log.say(self._lost_routes, "warning")
 
     async def _state_changed(self, state: State, reason: str) -> None:
         if state is State.FAILED:
@@ -276,7 +273,8 @@ class HostedModule:
     def status(self) -> ModuleStatus:
         """Return its wire shape in the list of states."""
         module, worker, state = self.found.settings, self.worker, self.state
-        reason = "" if self.runs else self.standing.reason
+        notes = [self._lost_routes] if self._lost_routes else []
+        reason = " ".join(notes) if self.runs else self.standing.reason
         compatible = module is None or not module.incompatibility(
             self._parts.settings.compatible_version, self._parts.machine
         )
@@ -293,6 +291,7 @@ class HostedModule:
             status="Started" if self.runs else word,
             state=state.value,
             state_reason=reason or None,
+            notes=notes,
             status_data=worker.status_data if worker else None,
             request_count=self._supervisor.past_requests + (worker.request_count if worker else 0),
             downloadable_models=wire_downloads(module) if module else [],

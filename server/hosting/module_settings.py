@@ -25,6 +25,7 @@ _PLAIN_TYPES = {
     "array": "a list",
     "object": "an object",
 }
+_MODULE_ID = re.compile("%MODULE_ID%", re.IGNORECASE)
 _NAME_IN_ERROR = re.compile(r"(?:field|missing) `(\w+)`")
 
 
@@ -137,7 +138,10 @@ class Parameter(_Section, frozen=True, kw_only=True):
 
 
 class RouteMap(_Section, frozen=True, kw_only=True):
-    """A path the module serves. ``long_running``: it starts long commands. ``idempotent``: it may run twice."""
+    """A path the module serves. ``long_running``: it starts long commands. ``idempotent``: it may run twice.
+
+    ``segments``: the path may go on, and the module is told how; ``None``: not said.
+    """
 
     name: str = ""
     description: str = ""
@@ -148,6 +152,7 @@ class RouteMap(_Section, frozen=True, kw_only=True):
     mesh_enabled: bool = True
     long_running: bool = False
     idempotent: bool = False
+    segments: bool | None = None
     inputs: list[Parameter] = []
     outputs: list[Parameter] = []
 
@@ -259,6 +264,7 @@ def typed_settings(raw: RawSettings, folder: Path) -> ModuleSettings:
         settings = msgspec.convert(values, ModuleSettings, strict=False)
     except msgspec.ValidationError as error:
         raise ModuleSettingsError(_explain(raw, str(error))) from None
+    settings = _with_plain_routes(settings)
     _check(settings, raw)
     return _with_newest_version(settings)
 
@@ -277,7 +283,21 @@ def salvaged_settings(raw: RawSettings, folder: Path) -> ModuleSettings:
         except msgspec.ValidationError:
             continue
         whole += [route] if route.route and route.command else []
-    return msgspec.structs.replace(settings, route_maps=whole)
+    return _with_plain_routes(msgspec.structs.replace(settings, route_maps=whole))
+
+
+def _with_plain_routes(settings: ModuleSettings) -> ModuleSettings:
+    """Take from the routes what people write around them, such as ``/v1/``, and put in the module's id."""
+    routes = [
+        msgspec.structs.replace(entry, route=_plain_route(entry.route, settings.module_id))
+        for entry in settings.route_maps
+    ]
+    return msgspec.structs.replace(settings, route_maps=routes)
+
+
+def _plain_route(route: str, module_id: str) -> str:
+    path = _MODULE_ID.sub(lambda _: module_id, route.strip())
+    return re.sub(r"^v1/+", "", path.strip("/"), flags=re.IGNORECASE).strip("/")
 
 
 def _with_field(settings: ModuleSettings, name: str, value: Any, kind: type) -> ModuleSettings:

@@ -58,7 +58,7 @@ class Scanner:
         return [Path(entry.path) for entry in sorted(found, key=lambda entry: entry.name.lower())]
 
     def scan(self) -> list[FoundModule]:
-        """Return every module. Of two folders with one id, the second is found with an error."""
+        """Return every module. Of folders with one id, the one of that name has it, else the first; the others err."""
         self.troubles = {}
         try:
             folders = self.folders()
@@ -66,18 +66,21 @@ class Scanner:
             self.troubles[self._root] = why(error)
         else:
             self._known = {folder: found for folder in folders if (found := self._seen(folder)) is not None}
-        modules: list[FoundModule] = []
-        seen: dict[str, Path] = {}
-        for folder, found in self._known.items():
-            owner = seen.setdefault(found.module_id.lower(), folder)
-            modules.append(found if owner == folder else _duplicate(found, owner))
-        return modules
+        owners: dict[str, Path] = {}
+        for found in sorted(self._known.values(), key=_weakness):
+            owners.setdefault(found.module_id.lower(), found.folder)
+        return [
+            found if (owner := owners[found.module_id.lower()]) == found.folder else _duplicate(found, owner)
+            for found in self._known.values()
+        ]
 
     def _seen(self, folder: Path) -> FoundModule | None:
         """Look at one folder. When that fails, it is what it was; a new one is no module until it can be read."""
         known = self._known.get(folder)
         try:
-            return self._look(folder, known) if is_file(folder / FILE_NAME) else None
+            return self._look(folder, known) if is_file(folder / FILE_NAME) else _without_settings(folder, known)
+        except (FileNotFoundError, NotADirectoryError):
+            return None  # it went away a moment ago
         except UnreadableError as error:
             self.troubles[error.path] = error.why
             return _unreadable(folder, str(error)) if known is None and error.lasting else known
@@ -156,18 +159,33 @@ def _may_be_folder(entry: os.DirEntry[str]) -> bool:
         return True
 
 
-def _unreadable(folder: Path, error: str) -> FoundModule:
-    """A module whose settings nobody may read; it is looked at again until somebody may."""
+def _unreadable(
+    folder: Path, error: str, listing: Fingerprint = (), before: ModuleSettings | None = None
+) -> FoundModule:
+    """A module whose settings nobody may read, or that has none; it is looked at again until that is otherwise."""
     return FoundModule(
         folder=folder,
-        module_id=folder.name,
-        settings=None,
+        module_id=before.module_id if before is not None else folder.name,
+        settings=before,
         error=error,
         page=ExplorePage(),
         own=(),
         fingerprint=(),
-        listing=(),
+        listing=listing,
     )
+
+
+def _without_settings(folder: Path, known: FoundModule | None) -> FoundModule:
+    """Say that a folder has no settings, and which file may have been meant as such."""
+    listing = folder_listing(folder)
+    similar = [name for name, _, _ in listing if "settings" in name.lower()]
+    remedy = (
+        f"Rename its file {similar[0]} to {FILE_NAME}, all in small letters"
+        if similar
+        else "Write one (docs/writing-a-module.md tells how), or take the folder out of the modules folder"
+    )
+    error = f"There is no {FILE_NAME} in {folder}, so it is no module. {remedy}."
+    return _unreadable(folder, error, listing, known.settings if known is not None else None)
 
 
 def _base(folder: Path) -> tuple[Path | None, str]:
@@ -178,6 +196,11 @@ def _base(folder: Path) -> tuple[Path | None, str]:
         raise
     except ModuleSettingsError as error:
         return None, str(error)
+
+
+def _weakness(found: FoundModule) -> tuple[bool, bool]:
+    """How weak the claim of a folder on its module's id is."""
+    return found.settings is None, found.folder.name.lower() != found.module_id.lower()
 
 
 def _duplicate(found: FoundModule, owner: Path) -> FoundModule:

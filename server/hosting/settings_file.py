@@ -16,13 +16,12 @@ import msgspec
 
 from ..text_file import read_text
 from .file_look import is_file, may_pass, why
+from .json_faults import json_fault
 from .platform_info import PlatformInfo
 
 FILE_NAME = "modulesettings.json"
 ENVIRONMENT_PREFIX = "modules__"
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_WHERE = re.compile(r":(\d+) (.*) at column (\d+)", re.DOTALL)
-_KEY = re.compile(r'"((?:[^"\\\n]|\\.)*)"\s*:')
 
 
 class ModuleSettingsError(Exception):
@@ -192,22 +191,11 @@ def lookup(value: Any, key: str) -> Any:
 def _parse(path: Path, text: str) -> Any:
     try:
         return json.loads(text)  # a hundred times faster than json5, and right for most files
-    except ValueError:
+    except (ValueError, RecursionError):
         pass
     try:
         return json5.loads(text)
     except ValueError as error:
-        raise ModuleSettingsError(_explain(path, text, str(error))) from None
+        raise ModuleSettingsError(f"{path}, {json_fault(text, str(error))}.") from None
     except RecursionError:
         raise ModuleSettingsError(f"{path} is nested too deeply.") from None
-
-
-def _explain(path: Path, text: str, error: str) -> str:
-    match = _WHERE.search(error)
-    if match is None:
-        return f"{path} is not JSON: {error}."
-    line, what, column = int(match[1]), match[2].replace('"\n"', "end of line"), int(match[3])
-    before = "\n".join([*text.splitlines()[: line - 1], text.splitlines()[line - 1][:column] if line else ""])
-    keys = _KEY.findall(before)
-    after = f' after the key "{keys[-1]}"' if keys else ""
-    return f"{path}, line {line}, column {column}: {what}{after}. Look for a missing comma, quote or bracket there."

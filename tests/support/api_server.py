@@ -49,7 +49,8 @@ class ApiServer:
         self.worker = Worker(worker_id="w", module_id="Demo", queue="demo_queue", parallelism=4)
         self.workers.add(self.worker)
         quick = route("demo/quick", "quick")
-        self.routes.set_module("Demo", [quick, route("demo/long", "long", long_running=True)])
+        custom = route("demo/custom", "quick", segments=True)
+        self.routes.set_module("Demo", [quick, custom, route("demo/long", "long", long_running=True)])
         bodies = BodyReader(folder / "spool", self.settings.max_body_bytes)
         polls = CommandPolls(self.dispatcher, self.routes)
         modules = ModuleRoutes(self.dispatcher, self.routes, polls, bodies, self.settings.response_timeout)
@@ -95,7 +96,7 @@ class ApiServer:
             await asyncio.gather(task, return_exceptions=True)
 
 
-def route(path: str, command: str, long_running: bool = False) -> Route:
+def route(path: str, command: str, long_running: bool = False, segments: bool = False) -> Route:
     """Return a route of the demo module."""
     return Route(
         path=path,
@@ -104,6 +105,7 @@ def route(path: str, command: str, long_running: bool = False) -> Route:
         queue="demo_queue",
         command=command,
         long_running=long_running,
+        segments=segments,
     )
 
 

@@ -71,7 +71,25 @@ async def test_query_values_come_first_and_urlencoded_forms_work(client: Client)
 
 
 async def test_segments_follow_the_route_and_letter_case_of_the_route_does_not_matter(client: Client) -> None:
-    assert (await post(client, "/V1/Demo/QUICK/My-Model/x/"))["segments"] == ["My-Model", "x"]
+    assert (await post(client, "/V1/Demo/CUSTOM/My-Model/x/"))["segments"] == ["My-Model", "x"]
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("demo/quick/typo", "The nearest is '/v1/demo/quick' of the module Demo, which takes nothing after it"),
+        ("demo/qiuck", "The nearest is '/v1/demo/quick' of the module Demo."),
+        ("something/else", "GET /v1/module/list/running shows the routes"),
+        ("x" * 3000, "GET /v1/module/list/running shows the routes"),
+    ],
+)
+async def test_a_path_that_no_route_takes_is_no_success_of_another_one(
+    client: Client, path: str, expected: str
+) -> None:
+    answer = await post(client, f"/v1/{path}", status=404)
+    assert (answer["success"], answer["code"]) == (False, 404)
+    assert f"There is no route '/v1/{path}'." in answer["error"]
+    assert expected in answer["error"]
 
 
 async def test_a_flat_json_object_becomes_values(client: Client) -> None:

@@ -81,3 +81,40 @@ def test_a_new_module_is_found_when_it_can_be_read(scanner: Scanner, tmp_path: P
         assert [found.module_id for found in scanner.scan()] == ["Echo"]
         assert set(scanner.troubles) == {new / "modulesettings.json"}
     assert [found.module_id for found in scanner.scan()] == ["Echo", "New"]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("ModuleSettings.json", "Rename its file ModuleSettings.json to modulesettings.json, all in small letters"),
+        ("modulesettings.json.txt", "Rename its file modulesettings.json.txt to modulesettings.json"),
+        ("adapter.py", "Write one (docs/writing-a-module.md tells how), or take the folder out"),
+    ],
+)
+def test_a_folder_without_settings_is_told_with_what_to_do(
+    scanner: Scanner, tmp_path: Path, name: str, expected: str
+) -> None:
+    (tmp_path / "modules" / "Shout").mkdir()
+    (tmp_path / "modules" / "Shout" / name).write_text("{}")
+    echo, shout = scanner.scan()
+    assert (echo.error, shout.module_id, shout.settings) == ("", "Shout", None)
+    assert f"There is no modulesettings.json in {tmp_path / 'modules' / 'Shout'}" in shout.error
+    assert expected in shout.error
+    write_module(tmp_path / "modules", "Shout")
+    assert [found.error for found in scanner.scan()] == ["", ""]
+
+
+def test_a_module_that_loses_its_settings_is_still_known(scanner: Scanner, tmp_path: Path) -> None:
+    (before,) = scanner.scan()
+    (tmp_path / "modules" / "Echo" / "modulesettings.json").unlink()
+    (now,) = scanner.scan()
+    assert (now.module_id, now.settings) == ("Echo", before.settings)
+    assert "There is no modulesettings.json" in now.error
+
+
+def test_an_id_belongs_to_the_folder_of_that_name(scanner: Scanner, tmp_path: Path) -> None:
+    copy = write_module(tmp_path / "modules", "Aaa")
+    (copy / "modulesettings.json").write_text((tmp_path / "modules" / "Echo" / "modulesettings.json").read_text())
+    found = {module.folder.name: module for module in scanner.scan()}
+    assert found["Echo"].error == ""
+    assert f"'Echo' is already taken by the folder {tmp_path / 'modules' / 'Echo'}" in found["Aaa"].error

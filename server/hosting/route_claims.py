@@ -1,0 +1,50 @@
+"""Which module named a path first, kept on disk so that it is so after a restart too. Everything here blocks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from .scanner import FoundModule
+
+FILE_NAME = "routes.json"
+_SHIPPED = ("llamachat",)
+"""Ids of the modules that come with the server. Where nobody was first, they are."""
+
+
+class RouteClaims:
+    """The file with the claims of ``RouteTable``: path → module ids, first come first."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._path = data_dir / FILE_NAME
+        self.saved: dict[str, list[str]] = {}
+        """What is on disk."""
+
+    def load(self) -> dict[str, list[str]]:
+        """Return what is on disk; nothing when there is none, or none that can be read."""
+        try:
+            self.saved = msgspec.json.decode(self._path.read_bytes(), type=dict[str, list[str]])
+        except (OSError, msgspec.DecodeError):
+            self.saved = {}
+        return _copy(self.saved)
+
+    def save(self, claims: Mapping[str, list[str]]) -> None:
+        """Write the claims. Raises ``OSError``."""
+        wanted = _copy(claims)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        partial = self._path.with_suffix(".new")
+        partial.write_bytes(msgspec.json.format(msgspec.json.encode(wanted), indent=1))
+        os.replace(partial, self._path)
+        self.saved = wanted
+
+
+def _copy(claims: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    return {path: list(ids) for path, ids in claims.items()}
+
+
+def in_order(found: Iterable[FoundModule]) -> list[FoundModule]:
+    """Return modules that are seen for the first time together, whoever gets a path that several name first."""
+    return sorted(found, key=lambda module: module.module_id.lower() not in _SHIPPED)
