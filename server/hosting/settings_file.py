@@ -198,4 +198,4 @@ def _parse(path: Path, text: str) -> Any:
     except ValueError as error:
         raise ModuleSettingsError(f"{path}, {json_fault(text, str(error))}.") from None
     except RecursionError:
-        raise ModuleSettingsError(f"{path} is nested too deeply.") from None
+        raise ModuleSettingsError(f"{path}, it is nested too deeply.") from None

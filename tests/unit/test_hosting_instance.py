@@ -157,5 +157,5 @@ def test_an_instance_waits_for_its_base(tmp_path: Path) -> None:
     assert found.settings is not None
     assert found.settings.module_id == "Coder"
     (modules / "Base" / "modulesettings.json").unlink()
-    [found] = scanner.scan()
+    found = next(found for found in scanner.scan() if found.folder.name == "Coder")
     assert "there is no module in" in found.error
