@@ -50,7 +50,13 @@ class App:
         self.retention = Retention(self.broker, kept)
         self.queue_protocol = QueueProtocol(self.dispatcher, self.workers)
         self.web = self._web(BodyReader(spool, settings.max_body_bytes))
-        self._runner = web.AppRunner(self.web, handler_cancellation=True, access_log=None, shutdown_timeout=1.0)
+        self._runner = web.AppRunner(
+            self.web,
+            handler_cancellation=True,
+            access_log=None,
+            shutdown_timeout=1.0,
+            auto_decompress=False,  # bodies are unpacked where they are read: bounded, and checked to their end
+        )
 
     def _web(self, bodies: BodyReader) -> web.Application:
         polls = CommandPolls(self.dispatcher, self.routes)

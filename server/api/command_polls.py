@@ -16,6 +16,7 @@ from ..commands.dispatcher import Dispatcher
 from ..commands.errors import UnknownCommandError
 from ..commands.reply_buffer import EventKind
 from ..commands.routing import RouteTable
+from .bad_request import whole_number
 from .envelope import error, json_answer, proxy_fields
 from .owner import owner_of
 
@@ -130,5 +131,5 @@ def _ended(command: Command) -> dict[str, Any]:
 def _whole_number(payload: Payload, name: str) -> int | None:
     for item in payload.values:
         if item.key == name and item.value and item.value[0].isascii() and item.value[0].isdigit():
-            return int(item.value[0])
+            return whole_number(item.value[0], name)
     return None

@@ -9,9 +9,9 @@ from aiohttp import web
 from ..commands.command import Command
 from ..commands.dispatcher import Dispatcher
 from ..commands.errors import UnknownCommandError
+from .bad_request import BadRequestError, shortened, whole_number
 from .envelope import error, json_answer
 from .owner import owner_of
-from .request_body import BadRequestError
 from .sse import event_data, stream_events, wants_stream
 
 MAX_WAIT_SECONDS = 60.0
@@ -103,10 +103,10 @@ def _number(request: web.Request, name: str, default: float) -> float:
     except ValueError:
         value = -1.0
     if not 0 <= value < 2**53:
-        raise BadRequestError(f"'{name}' must be a number from 0 up, not '{text}'.")
+        raise BadRequestError(f"'{name}' must be a number from 0 up, not '{shortened(text)}'.")
     return value
 
 
 def _last_event_id(request: web.Request) -> int:
     text = request.headers.get("Last-Event-ID", "")
-    return int(text) if text.isascii() and text.isdigit() else 0
+    return whole_number(text, "Last-Event-ID") if text.isascii() and text.isdigit() else 0

@@ -6,8 +6,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from ..log_book import LogBook
+from .bad_request import BadRequestError
 from .envelope import error
-from .request_body import BadRequestError
 
 
 def error_middleware(log: LogBook) -> Middleware:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from ..log_book import LogBook
+from .bad_request import whole_number
 from .envelope import error, ok
 from .request_body import BodyReader
 
@@ -31,7 +32,6 @@ class LogRoutes:
         return ok()
 
     async def _entries(self, request: web.Request) -> web.Response:
-        last_id, count = request.query.get("last_id", "0"), request.query.get("count", "10")
-        if not (last_id.isdigit() and count.isdigit()):
-            return error("last_id and count must be whole numbers from 0 up.", status=400, code=400)
-        return ok(entries=self._log.after(int(last_id), int(count)))
+        last_id = whole_number(request.query.get("last_id", "0"), "last_id")
+        count = whole_number(request.query.get("count", "10"), "count")
+        return ok(entries=self._log.after(last_id, count))

@@ -3,32 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
+import errno
 import uuid
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qsl
 
-import msgspec
-from aiohttp import BodyPartReader, web
+from aiohttp import BodyPartReader, MultipartReader, StreamReader, web
+from aiohttp.http import HttpProcessingError
 from codeproject_ai_sdk.protocol import MAX_INLINE_FILE, NamedValue
 
 from ..commands.command import Payload, UploadedFile
 from ..text import well_formed
+from .bad_request import BadRequestError, shortened
+from .content_encoding import content_encoding, inflated
+from .json_body import Contents, json_in_disguise, named, read_json
 
 MAX_VALUES = 1024
 MAX_VALUE_BYTES = 4 * 1024 * 1024
 _CHUNK = 256 * 1024
-
-
-class BadRequestError(Exception):
-    """A body that cannot be understood; ``status`` is the HTTP status that says so."""
-
-    def __init__(self, text: str, status: int = 400) -> None:
-        super().__init__(text)
-        self.status = status
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class BodyReader:
@@ -43,46 +37,65 @@ class BodyReader:
         if request.content_length is not None and request.content_length > self._max_bytes:
             raise self._too_large()
         query = _named((key, request.query.getall(key)) for key in dict.fromkeys(request.query))
-        kind = request.content_type.lower()
-        if kind.startswith("multipart/"):
-            values, files = await self._multipart(request)
-        elif kind == "application/x-www-form-urlencoded":
-            values, files = await self._urlencoded(request), []
-        elif kind == "application/json" or kind.endswith("+json"):
-            values, files = await self._json(request)
-        elif request.body_exists and await self._text(request):
-            raise BadRequestError(
-                f"The content type '{kind}' is not understood. Send multipart/form-data, "
-                "application/x-www-form-urlencoded or application/json.",
-                415,
-            )
-        else:
-            values, files = [], []
+        values, files = await self._contents(request)
         return Payload(query + values, files, [well_formed(segment) for segment in segments])
 
-    async def _multipart(self, request: web.Request) -> tuple[list[NamedValue], list[UploadedFile]]:
+    async def _contents(self, request: web.Request) -> Contents:
+        kind = request.content_type.lower()
+        if kind.startswith("multipart/"):
+            return await self._multipart(request)
+        text = await self._text(request)
+        if kind == "application/json" or kind.endswith("+json"):
+            return read_json(text)
+        if (contents := json_in_disguise(text)) is not None:
+            return contents
+        if kind == "application/x-www-form-urlencoded":
+            return _urlencoded(text), []
+        if text:
+            raise BadRequestError(
+                f"The content type '{kind}' is not understood. Send multipart/form-data, "
+                "application/x-www-form-urlencoded, or JSON with the header 'Content-Type: application/json'.",
+                415,
+            )
+        return [], []
+
+    async def _multipart(self, request: web.Request) -> Contents:
         if request.content_length == 0:
             return [], []
         values: dict[str, list[str]] = {}
         files: list[UploadedFile] = []
+        spooled: list[Path] = []
         left = self._max_bytes
         try:
-            reader = await request.multipart()
-            while (part := await reader.next()) is not None:
+            reader = await self._parts(request)
+            while (part := await _next(reader)) is not None:
                 if not isinstance(part, BodyPartReader):
                     raise BadRequestError("A multipart body inside a multipart body is not understood.")
                 if len(values) + len(files) >= MAX_VALUES:
                     raise BadRequestError(f"The form has more than {MAX_VALUES} fields.", 413)
                 if part.filename is not None:
-                    files.append(await self._file(part, left))
+                    files.append(await self._file(part, left, spooled))
                     left -= files[-1].size
                 else:
                     text = await self._value(part)
                     left -= len(text)
                     values.setdefault(part.name or "", []).append(text)
-        except (ValueError, AssertionError) as error:
-            raise BadRequestError(f"The multipart body cannot be read: {error}") from None
+        except BaseException as error:
+            await asyncio.shield(asyncio.to_thread(_remove, spooled))  # there will be no command to own them
+            if isinstance(error, ValueError | AssertionError | HttpProcessingError):
+                raise BadRequestError(f"The multipart body cannot be read: {_first_line(error)}") from None
+            raise
         return _named(values.items()), files
+
+    async def _parts(self, request: web.Request) -> MultipartReader:
+        encoding = content_encoding(request)
+        if not encoding:
+            return await request.multipart()
+        body = await inflated(request, encoding, self._max_bytes)
+        stream = StreamReader(request.protocol, len(body) + 1, loop=asyncio.get_running_loop())
+        stream.feed_data(body)
+        stream.feed_eof()
+        return MultipartReader(request.headers, stream)
 
     async def _value(self, part: BodyPartReader) -> str:
         data = bytearray()
@@ -92,9 +105,10 @@ class BodyReader:
                 raise BadRequestError(f"The field '{part.name}' is larger than {MAX_VALUE_BYTES} bytes.", 413)
         return _utf8(bytes(data), f"The field '{part.name}'")
 
-    async def _file(self, part: BodyPartReader, limit: int) -> UploadedFile:
+    async def _file(self, part: BodyPartReader, limit: int, spooled: list[Path]) -> UploadedFile:
+        """Read one file. Where it goes to disk, its path is added to ``spooled`` first."""
         data = bytearray()
-        spooled: Path | None = None
+        path: Path | None = None
         size = 0
         while chunk := await part.read_chunk(_CHUNK):
             size += len(chunk)
@@ -102,47 +116,26 @@ class BodyReader:
                 raise self._too_large()
             data += chunk
             if len(data) > MAX_INLINE_FILE:
-                spooled = spooled or self._spool / uuid.uuid4().hex
-                await asyncio.to_thread(_append, spooled, bytes(data))
+                if path is None:
+                    path = self._spool / uuid.uuid4().hex
+                    spooled.append(path)
+                await asyncio.to_thread(_append, path, bytes(data))
                 data.clear()
-        if spooled is not None and data:
-            await asyncio.to_thread(_append, spooled, bytes(data))
+        if path is not None and data:
+            await asyncio.to_thread(_append, path, bytes(data))
         return UploadedFile(
             name=well_formed(part.name or ""),
             filename=well_formed(part.filename or ""),
             content_type=_content_type(part.headers.get("Content-Type")),
             size=size,
-            data=None if spooled else bytes(data),
-            path=str(spooled) if spooled else None,
+            data=None if path else bytes(data),
+            path=str(path) if path else None,
         )
 
-    async def _urlencoded(self, request: web.Request) -> list[NamedValue]:
-        text = await self._text(request)
-        try:
-            pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MAX_VALUES)
-        except ValueError as error:
-            raise BadRequestError(f"The form cannot be read: {error}") from None
-        values: dict[str, list[str]] = {}
-        for key, value in pairs:
-            values.setdefault(key, []).append(value)
-        return _named(values.items())
-
-    async def _json(self, request: web.Request) -> tuple[list[NamedValue], list[UploadedFile]]:
-        text = await self._text(request)
-        if not text.strip():
-            return [], []
-        try:
-            body = msgspec.json.decode(text)
-        except msgspec.DecodeError as error:
-            raise BadRequestError(f"The body is not valid JSON: {error}") from None
-        if not isinstance(body, dict):
-            raise BadRequestError('The JSON body must be an object, for example {"prompt": "hi"}.')
-        lower = {key.lower(): value for key, value in body.items()}
-        if isinstance(lower.get("values"), list) or isinstance(lower.get("files"), list):
-            return _payload_values(lower.get("values") or []), _payload_files(lower.get("files") or [])
-        return _named((key, _strings(value)) for key, value in body.items() if value is not None), []
-
     async def _text(self, request: web.Request) -> str:
+        encoding = content_encoding(request)
+        if encoding:
+            return _utf8(await inflated(request, encoding, self._max_bytes), "The body")
         data = bytearray()
         async for chunk in request.content.iter_chunked(_CHUNK):
             data += chunk
@@ -154,10 +147,44 @@ class BodyReader:
         return BadRequestError(f"The body is larger than {self._max_bytes} bytes.", 413)
 
 
+async def _next(reader: MultipartReader) -> MultipartReader | BodyPartReader | None:
+    try:
+        return await reader.next()
+    except RuntimeError as error:  # what aiohttp says to a '_charset_' that is none
+        raise ValueError(str(error)) from None
+
+
+def _first_line(error: BaseException) -> str:
+    text = error.message if isinstance(error, HttpProcessingError) else str(error)
+    return shortened(text.partition("\n")[0])
+
+
+def _urlencoded(text: str) -> list[NamedValue]:
+    try:
+        pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MAX_VALUES)
+    except ValueError as error:
+        raise BadRequestError(f"The form cannot be read: {error}") from None
+    values: dict[str, list[str]] = {}
+    for key, value in pairs:
+        values.setdefault(key, []).append(value)
+    return _named(values.items())
+
+
 def _append(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab") as file:
-        file.write(data)
+    """Keep the next part of an upload. Raises ``BadRequestError`` when there is no space for it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab") as file:
+            file.write(data)
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise BadRequestError(f"The uploaded file cannot be kept: {error.strerror}. Free some space.", 507) from None
+
+
+def _remove(paths: list[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)
 
 
 def _utf8(data: bytes, what: str) -> str:
@@ -172,39 +199,4 @@ def _content_type(sent: str | None) -> str | None:
 
 
 def _named(values: Iterable[tuple[str, list[str]]]) -> list[NamedValue]:
-    return [NamedValue(well_formed(key), [well_formed(text) for text in value]) for key, value in values]
-
-
-def _strings(value: Any) -> list[str]:
-    """A flat JSON value as the strings a form would have carried."""
-    if isinstance(value, str):
-        return [value]
-    return [msgspec.json.encode(value).decode()]
-
-
-def _payload_values(items: list[Any]) -> list[NamedValue]:
-    values = []
-    for item in items:
-        if not isinstance(item, dict):
-            raise BadRequestError('Each of "values" must be an object {"key": name, "value": [text]}.')
-        lower = {key.lower(): value for key, value in item.items()}
-        value = lower.get("value")
-        strings = [text for part in value for text in _strings(part)] if isinstance(value, list) else _strings(value)
-        values.append(NamedValue(str(lower.get("key", "")), strings))
-    return values
-
-
-def _payload_files(items: list[Any]) -> list[UploadedFile]:
-    files = []
-    for item in items:
-        lower = {key.lower(): value for key, value in item.items()} if isinstance(item, dict) else {}
-        try:
-            data = base64.b64decode(str(lower.get("data", "")), validate=True)
-        except (binascii.Error, ValueError):
-            raise BadRequestError('Each of "files" must carry its bytes as base64 text in "data".') from None
-        name, filename = str(lower.get("name", "")), str(lower.get("filename", ""))
-        content_type = lower.get("contenttype")
-        if content_type is not None and not isinstance(content_type, str):
-            raise BadRequestError('The "contentType" of each of "files" must be a text, for example "image/jpeg".')
-        files.append(UploadedFile(name, filename, content_type, len(data), data))
-    return files
+    return [named(key, value) for key, value in values]

@@ -115,7 +115,9 @@ async def running_api(folder: Path, **settings: Any) -> AsyncIterator[tuple[ApiS
     api = ApiServer(folder, **settings)
     await api.broker.open()
     try:
-        async with TestClient(TestServer(api.app), raise_for_status=False) as client:
+        server = TestServer(api.app)
+        await server.start_server(auto_decompress=False)
+        async with TestClient(server, raise_for_status=False) as client:
             yield api, client
     finally:
         await api.queue_protocol.close()
