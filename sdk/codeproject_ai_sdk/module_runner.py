@@ -15,10 +15,11 @@ from typing import Any
 from .channel import Channel
 from .channel_options import ChannelOptions
 from .common import JSON, ProcessOutcome
-from .host import ModuleHost, exit_process
+from .host import EXIT_FAILED, ModuleHost, exit_process
 from .http_calls import FileToSend, call_server
-from .module_logging import LogMethod, LogVerbosity, ModuleLogger
+from .module_logging import LogMethod, LogVerbosity, ModuleLogger, print_safely
 from .module_options import ModuleOptions
+from .own_methods import missing_process
 from .queue_client import QueueClient, QueueOptions
 from .request_data import RequestData
 from .selftest import FLAG, run_selftest
@@ -131,6 +132,9 @@ class ModuleRunner:
 
     def start_loop(self) -> None:
         """Serve until the server or a signal says to quit; the process ends here. ``--selftest`` tests instead."""
+        if fault := missing_process(self, ModuleRunner):
+            print_safely(sys.stderr, f"critical: {fault}")
+            exit_process(EXIT_FAILED)
         if FLAG in sys.argv[1:]:
             exit_process(run_selftest(self))
         exit_process(ModuleHost(self, self._make_transport).run())

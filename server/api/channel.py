@@ -58,7 +58,8 @@ class Channel:
             return socket
         if hello.version != protocol.VERSION:
             text = f"version {hello.version} of the channel, this server version {protocol.VERSION}"
-            await self._workers.give_up(worker, f"its process speaks {text}")
+            remedy = "it must not bring an SDK of its own (PYTHONPATH, requirements)"
+            await self._workers.give_up(worker, f"its process speaks {text}; {remedy}")
             await self._refuse(socket, f"This module speaks {text}.")
             return socket
         connection = ChannelConnection(socket, worker, self._dispatcher, self._workers, self._log)

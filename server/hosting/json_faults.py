@@ -21,7 +21,7 @@ def json_fault(text: str, json5_error: str) -> str:
     ``json5_error`` is what a tolerant parser says. Begins with ``line`` unless the text is empty.
     """
     if not text.strip():
-        return "it is empty"
+        return 'it is empty; it must begin with {"Modules": {"<module id>": {'
     plain = _without_extras(text)
     try:
         json.loads(plain)

@@ -29,9 +29,16 @@ def launch_plan(module: ModuleSettings, macros: Macros, python: Path | None) -> 
     start_file = module.path / module.launch_settings.file_path.replace("\\", "/")
     if not start_file.is_file():
         raise LaunchError(
-            f'The start file {start_file} does not exist. Check "LaunchSettings.FilePath" in its modulesettings.json.'
+            f'The start file {start_file} does not exist. Check "LaunchSettings.FilePath" in its modulesettings.json'
+            f"{_programs(module.path)}."
         )
     return LaunchPlan([*_interpreter(module, macros, python, start_file), str(start_file)], module.path)
+
+
+def _programs(folder: Path) -> str:
+    """Name the programs that are in a folder."""
+    names = sorted(path.name for path in folder.glob("*.py"))[:5]
+    return f" (the folder has {', '.join(names)})" if names else ""
 
 
 def _interpreter(module: ModuleSettings, macros: Macros, python: Path | None, start_file: Path) -> list[str]:

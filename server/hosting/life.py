@@ -18,6 +18,7 @@ from ..commands.control import PROBE, QUIT, quit_payload
 from ..commands.dispatcher import Dispatcher
 from ..commands.workers import Worker, WorkerRegistry
 from .adopted_process import AdoptedProcess
+from .exit_hints import exit_hint, silent_hint
 from .file_look import may_pass
 from .launch_environment import Launch, launch_environment
 from .launch_plan import LaunchPlan
@@ -236,13 +237,15 @@ class Life:
         try:
             await asyncio.wait_for(self._around.workers.wait_for(lambda: worker.heard), seconds)
         except asyncio.TimeoutError:
-            self._settle(_Cause(f"its process made no contact with the server within {seconds:g} s"))
+            text = f"its process made no contact with the server within {seconds:g} s (StartTimeoutSecs)"
+            self._settle(_Cause(f"{text}; {silent_hint(self._module.is_python)}"))
             return
         limit = self._module.launch_settings.start_timeout_secs or None
         try:
             ready = await asyncio.wait_for(self._until_it_answers(), limit)
         except asyncio.TimeoutError:
-            self._settle(_Cause(f"its process is in contact but was not ready within {limit:g} s (StartTimeoutSecs)"))
+            text = f"its process is in contact but was not ready within {limit:g} s (StartTimeoutSecs)"
+            self._settle(_Cause(f"{text}; its initialise() needs longer, or does not end"))
             return
         if ready:
             self._ready = True
@@ -296,10 +299,12 @@ class Life:
         code = process.exit_code
         if isinstance(process, AdoptedProcess):
             return "its process, taken over from an earlier server, has ended"
+        serving = self._ready or self.worker.initialised
         how = f"its process ended with {describe_exit(code if code is not None else -1)}"
-        when = "" if self._ready or self.worker.initialised else " while it was starting"
         said = self._log.last_error
-        return f"{how}{when}" + (f" after it printed: {said}" if said else "")
+        text = f"{how}{'' if serving else ' while it was starting'}" + (f" after it printed: {said}" if said else "")
+        hint = exit_hint(code, said, serving, self._module.is_python)
+        return f"{text}; {hint}" if hint else text
 
 
 def recipe_fingerprint(module: ModuleSettings, plan: LaunchPlan) -> str:

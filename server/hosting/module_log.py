@@ -7,6 +7,7 @@ import time
 from collections import deque
 
 from ..log_book import LogBook
+from .failure_place import FailurePlace
 from .output_lines import LINES_PER_SECOND, RateLimit
 
 KEPT_LINES = 200
@@ -45,6 +46,7 @@ class ModuleLog:
         self._last: deque[str] = deque(maxlen=KEPT_LINES)
         self._limit = RateLimit(LINES_PER_SECOND, time.monotonic, self._dropped)
         self._last_error = ""
+        self._place = FailurePlace()
         self._telling = False
 
     def line(self, line: str, from_stderr: bool) -> None:
@@ -53,6 +55,8 @@ class ModuleLog:
             return
         self._last.append(line)
         level, text = split_level(line, from_stderr)
+        if from_stderr:
+            self._place.line(line)
         if level in ("error", "critical"):
             self._last_error = text
         if self._limit.allows():
@@ -69,6 +73,7 @@ class ModuleLog:
     def new_process(self) -> None:
         """What follows comes from another process."""
         self._last_error = ""
+        self._place = FailurePlace()
 
     def end_of_output(self) -> None:
         """Report the lines that were dropped so far."""
@@ -82,8 +87,9 @@ class ModuleLog:
 
     @property
     def last_error(self) -> str:
-        """The last line the current process wrote as an error; for an uncaught exception that is its text."""
-        return self._last_error.strip()
+        """The last line the current process wrote as an error; for an uncaught exception its text and its place."""
+        error = self._last_error.strip()
+        return f"{error} ({self._place.text})" if error and self._place.text else error
 
     def _dropped(self, count: int) -> None:
         self._book.add(f"… {count} more lines were left out: it prints too fast.", "warning", self._name, "supervisor")

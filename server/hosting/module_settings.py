@@ -245,13 +245,19 @@ class ModuleSettings(_Section, frozen=True, kw_only=True):
     def incompatibility(self, server_version: str, machine: PlatformInfo) -> str | None:
         """Return why it cannot run here, or ``None``."""
         if not machine.accepts(self.install_options.platforms):
-            return f"it does not run on {machine.name} (InstallOptions.Platforms)"
+            known = ", ".join(self.install_options.platforms)
+            return (
+                f"it does not run on {machine.name}, only on what its settings name (InstallOptions.Platforms: {known})"
+            )
         for release in self.install_options.module_releases:
             if version_key(release.module_version) == version_key(self.version):
                 limits = release.server_version_range
                 if not in_range(server_version, limits):
                     wanted = " to ".join(limit for limit in limits if limit)
-                    return f"its version {self.version} needs a server of version {wanted}; this is {server_version}"
+                    return (
+                        f"its version {self.version} needs a server of version {wanted}; this is {server_version}. "
+                        "Take another version of the module (InstallOptions.ModuleReleases)"
+                    )
         return None
 
 

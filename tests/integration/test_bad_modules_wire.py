@@ -174,7 +174,7 @@ def starting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess
     [
         ("SpeaksOtherVersion", "speaks version 99 of the channel, this server version 1"),
         ("HasWrongSecret", "made no contact with the server within 2 s"),
-        ("IsNeverReady", "was not ready within 2 s"),
+        ("IsNeverReady", "was not ready within 5 s"),
     ],
 )
 def test_what_cannot_be_talked_to_is_given_up_with_the_reason(
