@@ -1,4 +1,4 @@
-"""Whether the server's port is free, and who has it when it is not."""
+"""Whether the server's port and data folder are free, and who has them when they are not."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from .settings import ServerSettings
 
 
 def ensure_free(settings: ServerSettings) -> None:
-    """Raises InstallError, with a way out, when the port cannot be listened on."""
+    """Raises InstallError, with a way out, when the port cannot be listened on or the data folder has a server."""
+    if settings.occupied:
+        raise InstallError(settings.occupied)
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

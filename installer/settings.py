@@ -15,24 +15,29 @@ from .progress import InstallError
 _ASK = """
 import json, os, sys
 from server.config import SettingsError, load_settings
+from server.data_folder import occupied_by_another
 try:
     settings, _ = load_settings(sys.argv[1:], os.environ)
 except SettingsError as error:
     sys.exit(str(error))
 print(json.dumps({"host": settings.host, "port": settings.port, "data": str(settings.data_dir),
-                  "key": next(iter(settings.api_keys), "")}))
+                  "key": next(iter(settings.api_keys), ""), "occupied": occupied_by_another(settings.data_dir)}))
 """
 _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1", "": "127.0.0.1"}
 
 
 @dataclass(frozen=True)
 class ServerSettings:
-    """The settings the installer needs: where the server listens, its data folder, a key if it wants one."""
+    """The settings the installer needs: where the server listens, its data folder, a key if it wants one.
+
+    ``occupied`` says who uses the data folder already; empty when nobody does.
+    """
 
     host: str
     port: int
     data: Path
     key: str
+    occupied: str = ""
 
     @property
     def url(self) -> str:
@@ -59,4 +64,4 @@ def ask(layout: Layout, port: int | None = None) -> ServerSettings:
     if answer.returncode != 0:
         raise InstallError(f"The server's settings cannot be used.\n{answer.stderr.strip()}")
     found = json.loads(answer.stdout)
-    return ServerSettings(found["host"], found["port"], Path(found["data"]), found["key"])
+    return ServerSettings(found["host"], found["port"], Path(found["data"]), found["key"], found["occupied"])

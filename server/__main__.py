@@ -16,6 +16,7 @@ import psutil
 
 from .commands.errors import StorageError
 from .config import ServerSettings, SettingsError, load_settings
+from .data_folder import DataFolder, OccupiedError
 from .log_book import configure_logging
 
 
@@ -30,15 +31,32 @@ def main() -> int:
         from .hosting.host import install_modules
 
         return _install(install_modules(settings, options.install_modules, lambda line: print(line, flush=True)))
+    return _serve_here(settings)
+
+
+def _serve_here(settings: ServerSettings) -> int:
+    """Run the server in its data folder, which must be its own before anything in it is touched."""
+    folder = DataFolder(settings.data_dir)
+    try:
+        folder.take(settings.address(settings.port) if settings.port else "")
+    except OccupiedError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        text = f"The data folder {settings.data_dir} cannot be used: {error.strerror or error}."
+        print(f"error: {text} Choose another one (--data-dir, MILLRACE_DATA_DIR).", file=sys.stderr)
+        return 1
     try:
         configure_logging(settings.data_dir / "logs")
-        _run(_serve(settings))
+        _run(_serve(settings, folder))
     except OSError as error:
         print(f"error: {_listen_error(settings, error)}", file=sys.stderr)
         return 1
     except StorageError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    finally:
+        folder.release()
     return 0
 
 
@@ -68,13 +86,13 @@ def _tune_collector() -> None:
     gc.set_threshold(50_000, 20, 100)
 
 
-async def _serve(settings: ServerSettings) -> None:
+async def _serve(settings: ServerSettings, folder: DataFolder) -> None:
     from .app import run
 
     stop = asyncio.Event()
     _on_signals(stop)
     _tune_collector()
-    await run(settings, stop)
+    await run(settings, stop, folder)
 
 
 def _on_signals(stop: asyncio.Event) -> None:

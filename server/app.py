@@ -26,6 +26,7 @@ from .commands.retention import Retention, RetentionSettings
 from .commands.routing import RouteTable
 from .commands.workers import WorkerRegistry
 from .config import ROOT, ServerSettings
+from .data_folder import DataFolder
 from .hosting.host import ModuleHost
 from .log_book import LogBook
 
@@ -124,11 +125,12 @@ def _bind(settings: ServerSettings) -> list[socket.socket]:
     return bound
 
 
-async def run(settings: ServerSettings, stop: asyncio.Event) -> None:
-    """Serve until ``stop`` is set."""
+async def run(settings: ServerSettings, stop: asyncio.Event, folder: DataFolder) -> None:
+    """Serve until ``stop`` is set. The data folder must be taken."""
     app = App(settings)
     port = await app.start()
-    app.log.add(f"Millrace listens on http://{settings.host}:{port} (explorer: http://localhost:{port}/explorer.html)")
+    await asyncio.to_thread(folder.announce, settings.address(port))
+    app.log.add(f"Millrace listens on {settings.address(port)} (explorer: http://localhost:{port}/explorer.html)")
     try:
         await stop.wait()
     finally:

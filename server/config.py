@@ -52,6 +52,10 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     module_drain: float = 30.0
     max_body_bytes: int = 128 * 1024 * 1024
 
+    def address(self, port: int) -> str:
+        """The address of the server, without a slash at its end."""
+        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{port}"
+
     @property
     def loopback_only(self) -> bool:
         """Whether only this machine can reach the server."""

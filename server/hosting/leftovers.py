@@ -113,6 +113,21 @@ class LaunchRecord:
         partial.replace(self.path)
 
 
+def living_server(data_dir: Path) -> int | None:
+    """Return the process of another server that runs on this data folder and has launched something; ``None`` if none.
+
+    Raises ``OSError`` when nobody can tell.
+    """
+    for path in sorted((data_dir / _FOLDER).glob("*.json")):
+        try:
+            server = msgspec.json.decode(path.read_bytes(), type=Launched).server
+        except (FileNotFoundError, msgspec.DecodeError):
+            continue
+        if server.pid != os.getpid() and is_alive(server):
+            return server.pid
+    return None
+
+
 def _can_be_adopted(note: LaunchNote) -> bool:
     return bool(note.secret) and note.process is not None and is_alive(note.process)
 

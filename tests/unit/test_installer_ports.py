@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 
 from installer import ports
+from installer.cli import ROOT
+from installer.layout import Layout
 from installer.progress import InstallError
-from installer.settings import ServerSettings
+from installer.settings import ServerSettings, ask
+from server.data_folder import DataFolder
 from tests.support.scripted_http import answering
 
 
@@ -44,6 +47,24 @@ def test_another_server_at_the_port_is_recognised() -> None:
     with answering(lambda _path, _fields: {"success": True}) as url, pytest.raises(InstallError) as refused:
         ports.ensure_free(at(int(url.rpartition(":")[2])))
     assert "An AI server answers there already" in str(refused.value)
+
+
+def test_an_occupied_data_folder_is_told_before_a_taken_port(taken: int) -> None:
+    settings = ServerSettings("127.0.0.1", taken, Path("data"), "", "Another server is using the data folder data.")
+    with pytest.raises(InstallError, match=r"^Another server is using the data folder data\.$"):
+        ports.ensure_free(settings)
+
+
+def test_the_servers_own_settings_say_who_uses_the_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MILLRACE_DATA_DIR", str(tmp_path / "data"))
+    layout = Layout.of(ROOT)
+    assert ask(layout).occupied == ""
+    folder = DataFolder(tmp_path / "data")
+    folder.take("http://127.0.0.1:1234")
+    try:
+        assert "Another server at http://127.0.0.1:1234" in ask(layout).occupied
+    finally:
+        folder.release()
 
 
 def test_an_address_of_another_machine_is_refused() -> None:
