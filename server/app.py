@@ -83,6 +83,8 @@ class App:
         try:
             await self._runner.setup()
             await self.broker.open()
+            for text in self.broker.damaged:
+                self.log.add(text, "error")
             # Modules that outlived the last server knock at once: they must be known before anybody is let in.
             for command in await self.dispatcher.recover(await self.host.find_orphans()):
                 self.log.add(f"Command {command.command_id} was running when the last server died", "warning")
@@ -102,7 +104,7 @@ class App:
 
     async def stop(self) -> None:
         """Take no new commands, let the running ones end for a while, then stop everything."""
-        await self.dispatcher.drain(self.settings.drain)
+        await self.dispatcher.drain(self.workers.all(), self.settings.drain)
         await self.host.stop()
         await self.retention.stop()
         await self.queue_protocol.close()

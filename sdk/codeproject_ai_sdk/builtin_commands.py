@@ -67,4 +67,6 @@ def _finished(command: RunningCommand) -> JSON:
     }
     if reply.text:
         status["reply"] = reply.text
+    if command.unfinished:
+        status["unfinished"] = True
     return {**status, **(command.answer or {})}

@@ -79,11 +79,11 @@ class Channel:
             outbox.started_on = device
             self._mailbox.post(Started(command_id, device))
 
-    def finish(self, command_id: str, answer: JSON, encoded: bytes) -> None:
+    def finish(self, command_id: str, answer: JSON, encoded: bytes, unfinished: bool) -> None:
         """Send a command's complete answer."""
         outbox = self._outboxes.get(command_id)
         if outbox is not None:
-            outbox.result(bool(answer.get("success")), encoded)
+            outbox.result(bool(answer.get("success")), encoded, unfinished)
 
     def status(self, encoded: bytes) -> None:
         """Send the module's status; dropped while there is no connection."""
@@ -159,6 +159,7 @@ class Channel:
             parallelism=parallelism,
             long_parallelism=long_parallelism,
             resumes=[Resume(outbox.command_id, outbox.last) for outbox in self._outboxes.values()],
+            marks_unfinished=True,
         )
 
     def _welcomed(self, answer: Welcome | Refused | None, handler: Handler) -> bool:

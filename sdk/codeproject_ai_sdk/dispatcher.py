@@ -72,7 +72,7 @@ class Dispatcher:
             return False
         command.data.reply.request_cancel()
         if command.stage in (Stage.WAITING, Stage.LONG_WAITING):
-            self._finish(command, answer_texts.cancelled(command.long))
+            self._finish_cancelled(command)
             return True
         name = f"millrace-cancel-{command_id}"
         threading.Thread(target=self._cancel_running, args=(command,), name=name, daemon=True).start()
@@ -91,6 +91,7 @@ class Dispatcher:
     def stop(self, seconds: float) -> bool:
         """Cancel everything and wait for it at most that long. True when nothing runs any more."""
         for command in self._table.live():
+            command.interrupted = not command.data.reply.cancel_requested
             self.cancel(command.data.command_id)
         deadline = time.monotonic() + seconds
         while self._table.live() and time.monotonic() < deadline:
@@ -139,8 +140,8 @@ class Dispatcher:
 
     def _run_long(self, command: RunningCommand) -> None:
         data, process = command.data, command.process
-        if data.reply.cancelled:  # between the two stages of its start
-            self._finish(command, answer_texts.cancelled(long=True))
+        if data.reply.cancel_requested:  # between the two stages of its start
+            self._finish_cancelled(command)
             return
         follower = self._follower(command) if self._runner._is_old_style else None
         if follower is not None:
@@ -172,9 +173,10 @@ class Dispatcher:
 
     def _cancel_running(self, command: RunningCommand) -> None:
         if command.long:
+            command.told = command.told or self._runner._hears_of_cancels
             self._tell_module()
             if self._runner._is_old_style and self._runner.force_shutdown:
-                self._finish(command, answer_texts.cancelled(long=True))
+                self._finish_cancelled(command)
                 command.cancel_coroutine()
                 return
         deadline = time.monotonic() + COROUTINE_GRACE
@@ -195,12 +197,17 @@ class Dispatcher:
             self._runner.report_error(error, __file__)
 
     def _finish_with_error(self, command: RunningCommand, error: BaseException) -> None:
-        if is_cancellation(error) and command.data.reply.cancelled:
-            self._finish(command, answer_texts.cancelled(command.long))
+        if is_cancellation(error) and command.data.reply.cancel_requested:
+            self._finish_cancelled(command)
             return
         if not command.ended:
             self._runner.report_error(error, __file__)
         self._finish(command, self._answers.of_error(error, command.data.command_id, command.long))
+
+    def _finish_cancelled(self, command: RunningCommand) -> None:
+        """End a command that was stopped before it gave an answer."""
+        command.told = True
+        self._finish(command, answer_texts.cancelled(command.long))
 
     def _finish(self, command: RunningCommand, output: JSON, counted: bool = True) -> None:
         data = command.data
@@ -209,7 +216,7 @@ class Dispatcher:
         before = command.end(answer)
         if before is None:
             return
-        self._transport.finish(data.command_id, answer, encoded)
+        self._transport.finish(data.command_id, answer, encoded, command.unfinished)
         self._table.remove(command)
         if command.long:
             self._runner.last_long_running_output = answer

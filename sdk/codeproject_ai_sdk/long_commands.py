@@ -30,6 +30,10 @@ class RunningCommand:
         self.data = data
         self.process: LongProcess | None = None
         self.answer: JSON | None = None
+        self.interrupted = False
+        """It was stopped because the process leaves, and not because somebody cancelled it."""
+        self.told = False
+        """The module was made to stop it by other ways than ``reply.cancelled``."""
         self._stage = Stage.WAITING
         self._lock = threading.Lock()
         self._future: Future[Any] | None = None
@@ -48,6 +52,11 @@ class RunningCommand:
     def long(self) -> bool:
         """True once ``process()`` has returned a long process."""
         return self.process is not None
+
+    @property
+    def unfinished(self) -> bool:
+        """True when its answer may be only what there was when the process decided to leave."""
+        return self.interrupted and (self.told or self.data.reply.cancel_seen)
 
     def advance(self, before: Stage, after: Stage) -> bool:
         """Go from one stage to another; False when the command is not at the first one (any more)."""
@@ -76,6 +85,7 @@ class RunningCommand:
     def cancel_coroutine(self) -> None:
         """Cancel the coroutine that runs for this command, when there is one."""
         if self._future is not None:
+            self.told = True
             self._future.cancel()
 
 

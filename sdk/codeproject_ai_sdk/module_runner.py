@@ -204,6 +204,10 @@ class ModuleRunner:
     def _is_old_style(self) -> bool:
         return type(self).command_status is not ModuleRunner.command_status
 
+    @property
+    def _hears_of_cancels(self) -> bool:
+        return type(self).cancel_command_task is not ModuleRunner.cancel_command_task
+
     def _initialiser(self) -> Callable[[], Any]:
         overridden = type(self).initialize is not ModuleRunner.initialize
         return self.initialize if overridden else self.initialise

@@ -54,10 +54,11 @@ class _Values:
 class _Final:
     """The command's result."""
 
-    def __init__(self, n: int, success: bool, output: bytes) -> None:
+    def __init__(self, n: int, success: bool, output: bytes, unfinished: bool) -> None:
         self.n = n
         self.success = success
         self.output = output
+        self.unfinished = unfinished
         self.size = len(output)
 
 
@@ -134,13 +135,13 @@ class Outbox:
         if fresh:
             self._mark(self)
 
-    def result(self, success: bool, output: bytes) -> None:
+    def result(self, success: bool, output: bytes, unfinished: bool = False) -> None:
         """Add the final answer; what comes after it is ignored."""
         with self._changed:
             if self._ended:
                 return
             self._ended = True
-            self._add(_Final(self._last + 1, success, output))
+            self._add(_Final(self._last + 1, success, output, unfinished))
             fresh = self._set_marked()
             self._changed.notify_all()
         if fresh:
@@ -230,7 +231,8 @@ class Outbox:
             messages.append(Events(self.command_id, entries[0].n, events))
         if entries and isinstance(entries[-1], _Final):
             final = entries[-1]
-            messages.append(Result(self.command_id, final.n, final.success, msgspec.Raw(final.output)))
+            output = msgspec.Raw(final.output)
+            messages.append(Result(self.command_id, final.n, final.success, output, final.unfinished))
         return messages
 
 

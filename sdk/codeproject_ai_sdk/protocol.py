@@ -84,8 +84,11 @@ class Resume(msgspec.Struct, frozen=True):
     last: int
 
 
-class Hello(msgspec.Struct, frozen=True, tag="hello"):
-    """``parallelism``: quick commands at once; ``long_parallelism``: long commands at once."""
+class Hello(msgspec.Struct, frozen=True, omit_defaults=True, tag="hello"):
+    """``parallelism``: quick commands at once; ``long_parallelism``: long commands at once.
+
+    ``marks_unfinished``: the results of this process say when they are not whole (see ``Result``).
+    """
 
     version: int
     module_id: str
@@ -96,6 +99,7 @@ class Hello(msgspec.Struct, frozen=True, tag="hello"):
     parallelism: int
     long_parallelism: int
     resumes: list[Resume] = []
+    marks_unfinished: bool = False
 
 
 class Ready(msgspec.Struct, frozen=True, tag="ready"):
@@ -120,13 +124,17 @@ class Events(msgspec.Struct, frozen=True, tag="events"):
     events: list[ReplyEvent]
 
 
-class Result(msgspec.Struct, frozen=True, tag="result"):
-    """The final answer: ``output`` is a JSON object, kept as the module wrote it."""
+class Result(msgspec.Struct, frozen=True, omit_defaults=True, tag="result"):
+    """The final answer: ``output`` is a JSON object, kept as the module wrote it.
+
+    ``unfinished``: only what there was when the process was told to end; the command itself was not cancelled.
+    """
 
     command_id: str
     n: int
     success: bool
     output: msgspec.Raw
+    unfinished: bool = False
 
 
 class Status(msgspec.Struct, frozen=True, tag="status"):
@@ -205,10 +213,14 @@ def encode(message: ToServer | ToModule) -> bytes:
 
 def frames(messages: Iterable[ToServer | ToModule]) -> Iterator[bytes]:
     """Return the text frames of messages: as few as can be, because each costs a system call at both ends."""
+    return shared_frames(encode(message) for message in messages)
+
+
+def shared_frames(encoded: Iterable[bytes]) -> Iterator[bytes]:
+    """Return the text frames of messages that have been encoded already."""
     lines: list[bytes] = []
     size = 0
-    for message in messages:
-        line = encode(message)
+    for line in encoded:
         if lines and size + len(line) > MAX_SHARED_FRAME:
             yield b"\n".join(lines)
             lines, size = [], 0

@@ -80,7 +80,7 @@ class QueueClient:
         _, encoded = answers.encode(answers.started(command, command_id), command, command_id)
         self._thread.call(self._resolve, command_id, encoded)
 
-    def finish(self, command_id: str, answer: JSON, encoded: bytes) -> None:
+    def finish(self, command_id: str, answer: JSON, encoded: bytes, unfinished: bool) -> None:
         """Answer the request; a long command's request was answered at its start."""
         self._thread.call(self._resolve, command_id, encoded)
 

@@ -37,6 +37,8 @@ class Reply:
         self._parts: list[str] = []
         self._fields: dict[str, msgspec.Raw] = {}
         self._cancelled = False
+        self.cancel_seen = False
+        """The module has looked at ``cancelled`` and found it true: what it does now may be cut short."""
 
     def write(self, text: str) -> None:
         """Append text to the reply. Raises TypeError when ``text`` is not a string.
@@ -88,6 +90,13 @@ class Reply:
     @property
     def cancelled(self) -> bool:
         """True from the moment somebody cancelled this command; the long process should then return soon."""
+        if self._cancelled:
+            self.cancel_seen = True
+        return self._cancelled
+
+    @property
+    def cancel_requested(self) -> bool:
+        """The same as ``cancelled``, for the runner: the module has not been told by this."""
         return self._cancelled
 
     def request_cancel(self) -> None:

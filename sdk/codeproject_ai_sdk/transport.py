@@ -49,8 +49,11 @@ class Transport(Protocol):
     def started(self, command_id: str, command: str, device: str) -> None:
         """A command has turned out to be a long one."""
 
-    def finish(self, command_id: str, answer: JSON, encoded: bytes) -> None:
-        """Send a command's complete answer; ``encoded`` is the same as JSON."""
+    def finish(self, command_id: str, answer: JSON, encoded: bytes, unfinished: bool) -> None:
+        """Send a command's complete answer; ``encoded`` is the same as JSON.
+
+        ``unfinished``: it is only what there was when this process decided to leave.
+        """
 
     def status(self, encoded: bytes) -> None:
         """Send the module's status, a JSON object."""

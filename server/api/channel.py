@@ -124,6 +124,7 @@ class ChannelConnection:
         """Serve the connection until it closes."""
         worker = self._worker
         worker.kind, worker.connected = "channel", True
+        worker.marks_unfinished = hello.marks_unfinished
         if worker.initialised:
             self._ready.set()
         await self._resume(hello)
@@ -205,7 +206,8 @@ class ChannelConnection:
         command_id = message.command_id
         if await self._is_its_own(command_id, "result"):
             await self._see_gap(command_id, message.n)
-            await self._dispatcher.finish(self._worker, command_id, message.success, message.output)
+            success, output = message.success, message.output
+            await self._dispatcher.finish(self._worker, command_id, success, output, message.unfinished)
         self._note_arrival(command_id, message.n)
 
     async def _is_its_own(self, command_id: str, what: str) -> bool:
@@ -248,8 +250,12 @@ class ChannelConnection:
             if resume.command_id in self._worker.running:
                 known.append(protocol.Resume(resume.command_id, await self._dispatcher.last_n(resume.command_id)))
         await self._send(protocol.Welcome(protocol.VERSION, known))
-        for command_id in set(self._worker.running) - {resume.command_id for resume in hello.resumes}:
-            await self._dispatcher.put_back(self._worker, command_id)
+        resumed = {resume.command_id for resume in hello.resumes}
+        unknown = [command_id for command_id in self._worker.running if command_id not in resumed]
+        # They were sent in this order. If one of them broke the connection, it is the first that did not arrive: only
+        # that one counts as delivered. Each goes to the front.
+        for index, command_id in reversed(list(enumerate(unknown))):
+            await self._dispatcher.put_back(self._worker, command_id, counted=index == 0)
 
     async def _hand_out(self) -> None:
         """Take commands as long as there is room for them, and send them; nothing before the module is ready."""
@@ -264,35 +270,47 @@ class ChannelConnection:
 
     async def _deliver(self, claims: list[Claim]) -> None:
         """Send what was claimed. Cancel and quit are messages of their own, and done once they are sent."""
+        encoded = [(claim, line) for claim in claims if (line := await self._encoded(claim)) is not None]
         try:
             async with self._sending:
-                await self._send_claims(claims)
-        except (ConnectionError, asyncio.CancelledError):
+                await self._send_claims(encoded)
+        except BaseException:
+            # What else did not arrive shows when the process is back (see ``_resume``) or gone.
             for claim in reversed(claims):  # each goes to the front
-                await asyncio.shield(asyncio.ensure_future(self._return(claim)))
+                if claim.command.control:
+                    await asyncio.shield(asyncio.ensure_future(self._return(claim)))
             raise
-        for claim in claims:
+        for claim, _ in encoded:
             if _is_order(claim.command):
                 output = msgspec.Raw(b'{"success":true}')
                 await self._dispatcher.finish(self._worker, claim.command.command_id, True, output)
 
+    async def _encoded(self, claim: Claim) -> bytes | None:
+        """Return the message of a claim; one that cannot be written fails here, and harms no other."""
+        try:
+            return protocol.encode(_message(claim))
+        except Exception as error:
+            text = f"The command cannot be sent to the module: {error}"
+            await self._dispatcher.refuse(self._worker, claim.command.command_id, text)
+            return None
+
     async def _return(self, claim: Claim) -> None:
         await self._dispatcher.put_back(self._worker, claim.command.command_id)
 
-    async def _send_claims(self, claims: list[Claim]) -> None:
-        waiting: list[protocol.ToModule] = []
-        for claim in claims:
-            waiting.append(_message(claim))
+    async def _send_claims(self, encoded: list[tuple[Claim, bytes]]) -> None:
+        waiting: list[bytes] = []
+        for claim, line in encoded:
+            waiting.append(line)
             contents = [file.data or b"" for file in claim.payload.files if file.path is None]
             if contents:
-                await self._send_frames(waiting)
+                await self._send_lines(waiting)
                 waiting = []
             for content in contents:
                 await self._send_frame(content, WSMsgType.BINARY)
-        await self._send_frames(waiting)
+        await self._send_lines(waiting)
 
-    async def _send_frames(self, messages: list[protocol.ToModule]) -> None:
-        for frame in protocol.frames(messages):
+    async def _send_lines(self, lines: list[bytes]) -> None:
+        for frame in protocol.shared_frames(lines):
             await self._send_frame(frame, WSMsgType.TEXT)
 
     async def _send_frame(self, frame: bytes, kind: WSMsgType) -> None:
@@ -302,7 +320,7 @@ class ChannelConnection:
 
     async def _send(self, *messages: protocol.ToModule) -> None:
         async with self._sending:
-            await self._send_frames(list(messages))
+            await self._send_lines([protocol.encode(message) for message in messages])
 
     async def _see_reading(self) -> None:
         """Give a process up that does not read: cancel and quit could not reach it either."""

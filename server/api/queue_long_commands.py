@@ -34,7 +34,9 @@ _WRAPPER = {
     "moduleName",
     "requestId",
     "inferenceDevice",
+    "unfinished",
 }
+_NOT_ITS_OWN = {"requestId", "command", "commandId", "unfinished"}
 
 
 class QueueLongCommands:
@@ -112,5 +114,7 @@ class QueueLongCommands:
 
     async def _end(self, worker: Worker, command_id: str, answer: dict[str, Any]) -> None:
         success = bool(answer.get("success")) and answer.get("commandStatus") == "completed"
-        output = {key: value for key, value in answer.items() if key not in ("requestId", "command", "commandId")}
-        await self._dispatcher.finish(worker, command_id, success, msgspec.Raw(msgspec.json.encode(output)))
+        unfinished = answer.get("unfinished") is True
+        output = {key: value for key, value in answer.items() if key not in _NOT_ITS_OWN}
+        result = msgspec.Raw(msgspec.json.encode(output))
+        await self._dispatcher.finish(worker, command_id, success, result, unfinished)

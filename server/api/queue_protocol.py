@@ -14,7 +14,7 @@ import msgspec
 from aiohttp import web
 
 from ..brokers.base import Claim
-from ..commands.command import Payload, UploadedFile
+from ..commands.command import Command, Payload, UploadedFile
 from ..commands.control import CANCEL, PROBE, QUIT
 from ..commands.dispatcher import Dispatcher
 from ..commands.workers import Worker, WorkerRegistry
@@ -44,7 +44,7 @@ class QueueProtocol:
         """Stop following long commands."""
         await self._long.close()
 
-    async def _take_request(self, request: web.Request) -> web.Response:
+    async def _take_request(self, request: web.Request) -> web.StreamResponse:
         module_id = request.query.get("moduleId", "")
         if not is_loopback(request) or not module_id:
             return error("Only modules on this machine may poll, and they must send moduleId.", status=400, code=400)
@@ -59,18 +59,37 @@ class QueueProtocol:
         if request.transport is None or request.transport.is_closing():
             await self._dispatcher.put_back(worker, claim.command.command_id)
             return web.Response(status=204)
-        return await self._hand_over(worker, claim)
+        return await self._hand_over(request, worker, claim)
 
-    async def _hand_over(self, worker: Worker, claim: Claim) -> web.Response:
+    async def _hand_over(self, request: web.Request, worker: Worker, claim: Claim) -> web.StreamResponse:
         command = claim.command
         if command.control and command.name == QUIT:
             output = msgspec.Raw(b'{"success":true}')
             await self._dispatcher.finish(worker, command.command_id, True, output)
-        if claim.payload.files:  # they may be large, and on disk
-            payload = await asyncio.to_thread(_wire_payload, command.name, claim.payload)
-        else:
-            payload = _wire_payload(command.name, claim.payload)
-        return json_answer({"reqid": command.command_id, "reqtype": command.name, "payload": payload})
+        try:
+            if claim.payload.files:  # they may be large, and on disk
+                payload = await asyncio.to_thread(_wire_payload, command.name, claim.payload)
+            else:
+                payload = _wire_payload(command.name, claim.payload)
+            answer = json_answer({"reqid": command.command_id, "reqtype": command.name, "payload": payload})
+        except Exception as error:  # it alone fails: another poll would end in the same way
+            text = f"The command cannot be sent to the module: {error}"
+            await self._dispatcher.refuse(worker, command.command_id, text)
+            return web.Response(status=204)
+        return await self._sent(request, worker, command, answer)
+
+    async def _sent(
+        self, request: web.Request, worker: Worker, command: Command, answer: web.Response
+    ) -> web.StreamResponse:
+        """Send a request to its module; when the module has gone away meanwhile, it is queued again."""
+        try:
+            await answer.prepare(request)
+            await answer.write_eof()
+        except BaseException:
+            returned = self._dispatcher.put_back(worker, command.command_id, counted=True)
+            await asyncio.shield(asyncio.ensure_future(returned))
+            raise
+        return answer
 
     async def _answer(self, request: web.Request) -> web.Response:
         if not is_loopback(request):

@@ -58,8 +58,11 @@ class Broker(Protocol):
     def offer(self, queue: str) -> None:
         """Look again whether a waiting claim can be served: some worker's room has grown."""
 
-    async def requeue(self, command_id: str) -> bool:
-        """Put a running command back to the front of its queue; false when it is not running any more."""
+    async def requeue(self, command_id: str, *, counted: bool = True) -> bool:
+        """Put a running command back to the front of its queue; false when it is not running any more.
+
+        ``counted``: its last delivery stays among its deliveries; otherwise it is as if there had been none.
+        """
 
     async def transition(
         self, command_id: str, expected: Iterable[CommandState], state: CommandState, change: Change

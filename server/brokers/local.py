@@ -85,6 +85,11 @@ class LocalBroker:
         """See the port."""
         self._writer.on_unwritable = tell
 
+    @property
+    def damaged(self) -> list[str]:
+        """What could not be read back from disk and was set aside, in words."""
+        return self._writer.damaged
+
     async def open(self) -> None:
         """Read the records back; commands that were still queued are queued again."""
         records, journal = await self._writer.open()
@@ -150,7 +155,7 @@ class LocalBroker:
         """See the port."""
         self._hand_out(self._queue(queue))
 
-    async def requeue(self, command_id: str) -> bool:
+    async def requeue(self, command_id: str, *, counted: bool = True) -> bool:
         """See the port."""
         entry = self._entries.get(command_id)
         if entry is None or entry.latest.state is not CommandState.RUNNING:
@@ -158,6 +163,7 @@ class LocalBroker:
         worker_id = entry.command.worker_id
         entry.command.state = CommandState.QUEUED
         entry.command.worker_id = None
+        entry.command.deliveries -= 0 if counted else 1
         entry.unsaved = entry.command.long
         queue = self._queue(entry.command.queue)
         if entry.command.control:
@@ -165,7 +171,8 @@ class LocalBroker:
             entry.command.worker_id = worker_id
         else:
             queue.line(entry.command).put_front(entry.command.owner, command_id)
-        self._note(entry, NewEvent(EventKind.QUEUED, {"position": 0, "redelivery": True}))
+        again = {"position": 0, "redelivery": True, "deliveries": entry.command.deliveries}
+        self._note(entry, NewEvent(EventKind.QUEUED, again))
         self._hand_out(queue)
         return True
 

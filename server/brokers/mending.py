@@ -39,6 +39,7 @@ def mend(entry: Entry) -> None:
     elif last.kind is EventKind.QUEUED:
         if command.state is CommandState.RUNNING:
             command.state, command.worker_id = CommandState.QUEUED, None
+        command.deliveries = last.data.get("deliveries", command.deliveries)
     elif command.state is CommandState.QUEUED:
         command.state = CommandState.RUNNING
         if last.kind is EventKind.STARTED:

@@ -7,6 +7,7 @@ lose the last moments. All calls run on one thread of their own, in order.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -42,9 +43,11 @@ class RecordStore:
         self._folder = folder
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="records")
         self._cache: Any = None
+        self.damaged: list[str] = []
+        """What could not be read when the folder was opened, in words."""
 
     async def open(self) -> list[StoredCommand]:
-        """Open the folder and return every command in it, oldest first."""
+        """Open the folder and return every command in it that can be read, oldest first; see ``damaged``."""
         return await self._run(self._open)
 
     async def close(self) -> None:
@@ -77,8 +80,20 @@ class RecordStore:
             cull_limit=0,
             disk_compress_level=1,
         )
-        found = [self._load(key) for key in self._cache.iterkeys() if str(key).startswith("command:")]
+        keys = [str(key) for key in self._cache.iterkeys() if str(key).startswith("command:")]
+        found = [stored for key in keys if (stored := self._readable(key)) is not None]
         return sorted(found, key=lambda stored: stored.command.created_at)
+
+    def _readable(self, key: str) -> StoredCommand | None:
+        """No single row may keep a server from starting: one that cannot be read is set aside under another key."""
+        try:
+            return self._load(key)
+        except (ValueError, TypeError, KeyError) as error:
+            self.damaged.append(f"{key} in {self._folder} cannot be read and was set aside: {error}")
+        with contextlib.suppress(ValueError, TypeError, KeyError):
+            self._cache.set(f"damaged:{key}", self._cache[key])
+            self._cache.delete(key)
+        return None
 
     def _load(self, key: str) -> StoredCommand:
         command = _from_row(self._cache[key])

@@ -31,6 +31,11 @@ class Writer:
         self._flusher: asyncio.Task[None] | None = None
         self.on_unwritable: OnUnwritable | None = None
 
+    @property
+    def damaged(self) -> list[str]:
+        """What could not be read back, in words."""
+        return self._store.damaged
+
     async def open(self) -> tuple[list[StoredCommand], list[JournalLine]]:
         """Return what the last run left in the store, and in the journal."""
         stored = await self._store.open()

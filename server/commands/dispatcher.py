@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Iterable
 import msgspec
 
 from ..brokers.base import Broker, Claim
+from ..text import well_formed
 from .command import LIVE, Change, Command, CommandState, Payload, Reason, new_command_id
 from .control import CANCEL, cancel_payload, control_command
 from .errors import CommandError, NotAcceptingError, StorageError, UnknownCommandError
@@ -22,6 +23,7 @@ from .routing import Route
 from .workers import Worker
 
 MAX_DELIVERIES = 2
+NO_OBJECT = msgspec.Raw(b'{"success":false,"error":"The module\'s answer is not a JSON object."}')
 
 
 class DispatchSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,6 +31,21 @@ class DispatchSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     queue_length: int = 1024
     cancel_deadline: float = 10.0
+
+
+SERVER_STOPPED = "The server stopped before this was finished. Send it again."
+
+
+class Loss(msgspec.Struct, frozen=True):
+    """Why a worker does not go on with a command.
+
+    ``detail`` says what happened. ``counted``: the command may have been the cause, so the delivery counts.
+    """
+
+    reason: Reason
+    error: str
+    detail: str = ""
+    counted: bool = False
 
 
 class Dispatcher:
@@ -155,10 +172,11 @@ class Dispatcher:
         command = await self._broker.get(command_id)
         return None if command is None or command.ended else command.worker_id
 
-    async def put_back(self, worker: Worker, command_id: str) -> None:
-        """A claimed command did not reach its worker: queue it again, as if it had not been handed out.
+    async def put_back(self, worker: Worker, command_id: str, *, counted: bool = False) -> None:
+        """A claimed command did not reach its worker: queue it again.
 
-        One that the worker had begun and does not know any more ends, as does one that was to be stopped.
+        ``counted``: it may have been the command itself that was in the way, so the delivery counts. A command that
+        the worker had begun and does not know any more ends, as does one that was to be stopped.
         """
         self._release(worker, command_id)
         command = await self._broker.get(command_id)
@@ -167,7 +185,14 @@ class Dispatcher:
         if command.control:
             await self._broker.requeue(command_id)
         else:
-            await self._lose(command, "Its process does not know it any more.", deliberate=True)
+            await self._lose(command, _lost("Its process does not know it any more.", counted))
+
+    async def refuse(self, worker: Worker, command_id: str, error: str) -> None:
+        """A claimed command cannot be sent to any worker: it alone fails, at once."""
+        self._release(worker, command_id)
+        ended = await self._stop(command_id, CommandState.FAILED, Reason.MODULE_ERROR, error)
+        if ended is not None and ended.control and ended.name == CANCEL:
+            await self._broker.forget(command_id)
 
     async def runs(self, worker: Worker, command_id: str) -> bool:
         """Whether this worker was given the command, and has not answered it yet."""
@@ -204,12 +229,24 @@ class Dispatcher:
         """Add a worker's events to the reply buffer."""
         await self._broker.append(command_id, events)
 
-    async def finish(self, worker: Worker, command_id: str, success: bool, output: msgspec.Raw) -> bool:
-        """Take a worker's final answer; false when nobody waits for it any more."""
+    async def finish(
+        self, worker: Worker, command_id: str, success: bool, output: msgspec.Raw, unfinished: bool = False
+    ) -> bool:
+        """Take a worker's final answer; false when nobody waits for it any more.
+
+        ``unfinished``: the worker says itself that it is not a whole one.
+        """
         command = await self._broker.get(command_id)
         if command is None or command.ended or not await self.runs(worker, command_id):
             self._release(worker, command_id)
             return False
+        if not bytes(output).lstrip().startswith(b"{"):
+            success, output = False, NO_OBJECT
+        if _is_cut_off(worker, command, success, unfinished):
+            worker.room.closed = True  # it may be another than the server that told it to end
+            self._release(worker, command_id)
+            await self._lose(command, self._stopped(worker.dismissed, counted=not worker.dismissed))
+            return True
         ended = await self._end_with_result(command, success, output)
         self._release(worker, command_id)
         if not command.control:
@@ -274,17 +311,25 @@ class Dispatcher:
         for command_id in list(worker.running):
             await self._wait_ended(command_id, deadline)
 
-    async def worker_gone(self, worker: Worker, detail: str, deliberate: bool = False) -> None:
+    def dismiss(self, worker: Worker, why: str) -> None:
+        """A worker's process is told to end: it gets nothing more, and what it now calls an answer may not be one."""
+        worker.room.closed = True
+        worker.dismissed = why
+
+    async def worker_gone(self, worker: Worker, why: str, deliberate: bool = False) -> None:
         """A worker's process has ended: redeliver or end what it was running.
 
-        ``deliberate``: the server stopped it, so its commands are not suspected of having killed it.
+        ``deliberate``: the server stopped it, so its commands are not suspected of having killed it. (A service
+        manager that stops the server may end its modules in the same moment.)
         """
+        stopped = deliberate or not self.accepting
+        loss = self._stopped(why) if stopped else _lost(f"It ended: {why}.", counted=True)
         own = [c.command_id for c in await self._broker.records() if c.worker_id == worker.worker_id]
         for command_id in [*worker.running, *own]:
             self._release(worker, command_id)
             command = await self._broker.get(command_id)
             if command is not None and not command.ended and command.worker_id == worker.worker_id:
-                await self._lose(command, detail, deliberate)
+                await self._lose(command, loss)
 
     async def recover(self, workers: Iterable[Worker]) -> list[Command]:
         """After a start: leave commands to the workers that outlived the last server, and settle the others.
@@ -299,7 +344,9 @@ class Dispatcher:
             worker = known.get(command.worker_id or "")
             if worker is None:
                 orphaned.append(command)
-                await self._lose(command, "The server stopped.", deliberate=True, reason=Reason.SERVER_RESTART)
+                # Counted: after a clean stop nothing is running, so the server was killed as well.
+                detail = "The server stopped as well."
+                await self._lose(command, Loss(Reason.SERVER_RESTART, SERVER_STOPPED, detail, counted=True))
                 continue
             worker.running[command.command_id] = True
             if command.state is CommandState.CANCELLING:
@@ -307,16 +354,26 @@ class Dispatcher:
                 self._watch_cancel(command.command_id, worker.worker_id)
         return orphaned
 
-    async def drain(self, seconds: float) -> None:
-        """Take no new commands and give the running ones this long to end."""
+    async def drain(self, workers: Iterable[Worker], seconds: float) -> None:
+        """Take no new commands, begin no more long ones, and give the others this long to end."""
         self.accepting = False
+        for worker in workers:
+            worker.room.quick_only = True
         deadline = time.monotonic() + seconds
         for command in await self._broker.records():
-            if command.state in (CommandState.RUNNING, CommandState.CANCELLING) and not command.control:
+            waits_for_next_start = command.long and command.state is CommandState.QUEUED
+            if not (command.ended or command.control or waits_for_next_start):
                 await self._wait_ended(command.command_id, deadline)
 
     async def close(self) -> None:
-        """Stop the cancel deadlines."""
+        """The server ends, and its workers have: whoever still waits is answered. Stop the cancel deadlines."""
+        self.accepting = False
+        for command in await self._broker.records():
+            if command.state in (CommandState.RUNNING, CommandState.CANCELLING):
+                await self._lose(command, self._stopped())
+        for command in await self._broker.records():
+            if not (command.long or command.control or command.ended):
+                await self._stop(command.command_id, CommandState.FAILED, Reason.SERVER_RESTART, SERVER_STOPPED)
         for task in self._deadlines:
             task.cancel()
         await asyncio.gather(*self._deadlines, return_exceptions=True)
@@ -356,7 +413,8 @@ class Dispatcher:
         return await self._broker.transition(command.command_id, LIVE, CommandState.FAILED, change)
 
     async def _stop(self, command_id: str, state: CommandState, reason: Reason, error: str | None) -> Command | None:
-        return await self._broker.transition(command_id, LIVE, state, Change(reason=reason.value, error=error))
+        text = None if error is None else well_formed(error)
+        return await self._broker.transition(command_id, LIVE, state, Change(reason=reason.value, error=text))
 
     async def _cancel(self, command: Command, reason: Reason) -> Command:
         change = Change(reason=reason.value)
@@ -394,31 +452,49 @@ class Dispatcher:
             if command is not None and command.state is CommandState.RUNNING:
                 await self.fail(command_id, Reason.STORAGE_FULL, f"The reply could not be kept. {error}")
 
-    async def _lose(self, command: Command, detail: str, deliberate: bool, reason: Reason = Reason.MODULE_LOST) -> None:
-        """Decide about one command whose worker has ended."""
+    def _stopped(self, why: str = "", counted: bool = False) -> Loss:
+        """The loss of a command whose worker is stopped: with the server, or alone."""
+        if not self.accepting:
+            return Loss(Reason.SERVER_RESTART, SERVER_STOPPED)
+        because = why or "its process was told to end"
+        error = f"The module was stopped before this was finished: {because}. Send it again."
+        return Loss(Reason.MODULE_STOPPED, error, f"It ended: {because}.", counted)
+
+    async def _lose(self, command: Command, loss: Loss) -> None:
+        """Decide about one command that its worker does not go on with."""
         command_id = command.command_id
         if command.control:
-            await self._stop(command_id, CommandState.FAILED, Reason.MODULE_LOST, detail)
+            await self._stop(command_id, CommandState.FAILED, Reason.MODULE_LOST, loss.detail or loss.error)
             await self._broker.forget(command_id)
         elif command.state is CommandState.CANCELLING:
             asked = Reason(command.reason) if command.reason else Reason.CANCELLED_BY_CLIENT
             await self._stop(command_id, CommandState.CANCELLED, asked, None)
-        elif deliberate and await self._may_run_again(command):
-            command.deliveries -= 1
-            await self._broker.requeue(command_id)
-        elif command.deliveries >= MAX_DELIVERIES:
-            error = f"The module stopped {command.deliveries} times while running this command. {detail}"
+        elif loss.counted and command.deliveries >= MAX_DELIVERIES:
+            error = f"The module stopped {command.deliveries} times while running this command. {loss.detail}"
             await self._stop(command_id, CommandState.FAILED, Reason.POISON, error)
         elif await self._may_run_again(command):
-            await self._broker.requeue(command_id)
+            await self._broker.requeue(command_id, counted=loss.counted)
         else:
-            error = f"The command was cut off. {detail} Send it again."
-            await self._stop(command_id, CommandState.FAILED, reason, error)
+            await self._stop(command_id, CommandState.FAILED, loss.reason, loss.error)
 
     async def _may_run_again(self, command: Command) -> bool:
         """Redelivery is invisible only when no text was delivered; otherwise the route must allow it."""
         reply = await self._broker.reply(command.command_id)
         return command.idempotent or reply is None or not reply.text
+
+
+def _lost(detail: str, counted: bool) -> Loss:
+    return Loss(Reason.MODULE_LOST, f"The command was cut off. {detail} Send it again.", detail, counted)
+
+
+def _is_cut_off(worker: Worker, command: Command, success: bool, unfinished: bool) -> bool:
+    """Whether an answer is only what there was when its worker was told to end. A cancelled command ends as that."""
+    if command.control or command.state is CommandState.CANCELLING:
+        return False
+    if unfinished or not worker.dismissed or worker.marks_unfinished:
+        return unfinished
+    # This one cannot say so. A quick answer comes whole or not at all; a long one may have been cut short.
+    return command.long or not success
 
 
 def _error_text(output: msgspec.Raw) -> str:

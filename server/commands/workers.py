@@ -24,10 +24,14 @@ class Room(msgspec.Struct):
     long: int = 0
     closed: bool = False
     """The worker is to end: it gets nothing more, however little it runs."""
+    quick_only: bool = False
+    """The server is to end: what takes long waits for its next start."""
 
     def fits(self, long: bool) -> bool:
         """Whether there is room for a command of this sort."""
-        return not self.closed and (self.long if long else self.quick) > 0
+        if self.closed or (long and self.quick_only):
+            return False
+        return (self.long if long else self.quick) > 0
 
     def change(self, long: bool, by: int) -> None:
         """Add to the room for this sort of command."""
@@ -50,6 +54,10 @@ class Worker(msgspec.Struct, kw_only=True):
     """The process has made contact since its launch."""
     initialised: bool = False
     """The module has said that it takes commands (channel only)."""
+    dismissed: str = ""
+    """Why the server has told its process to end; empty when it has not."""
+    marks_unfinished: bool = False
+    """Its results say when they are not whole because the process was told to end (channel only)."""
     failure: str | None = None
     """What its process did that makes it useless: it is to be stopped, and started anew."""
     parallelism: int = 1

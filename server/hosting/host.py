@@ -214,7 +214,7 @@ class ModuleHost:
     async def _end(self, orphan: Orphan) -> None:
         """End a process that no module takes over."""
         await asyncio.to_thread(end_launches, [orphan.note])
-        await self._dispatcher.worker_gone(orphan.worker, "Its module is not there any more.")
+        await self._dispatcher.worker_gone(orphan.worker, "it is not to run any more", deliberate=True)
         self._workers.remove(orphan.worker.worker_id)
         await asyncio.to_thread(self._launches.remove, orphan.note.launch_id)
 

@@ -113,21 +113,21 @@ class HostedModule:
 
     async def remove(self) -> None:
         """Its folder is gone: stop it and forget its routes."""
-        await self.stop()
+        await self.stop("its folder was removed")
         self._parts.routes.remove_module(self.module_id)
         await self.standing.change(State.STOPPED, "its folder was removed")
 
-    async def stop(self) -> None:
+    async def stop(self, why: str) -> None:
         """End its process, or its installation; return when nothing of it is left."""
         reloading, self._reloading = self._reloading, None
         await _end_task(reloading)
         await self._end_installation()
-        await self._supervisor.stop()
+        await self._supervisor.stop(why)
 
     async def close(self) -> None:
         """Stop for good because the server ends. Commands that wait stay, for the next start."""
         self._closing = True
-        await self.stop()
+        await self.stop("the server is stopping")
         await self.standing.change(State.STOPPED, "the server is stopping")
 
     def kill(self, worker_id: str, reason: str) -> bool:

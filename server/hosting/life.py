@@ -135,7 +135,7 @@ class Life:
         try:
             end = await self._run_noted(plan, macros)
         finally:
-            await self._around.dispatcher.worker_gone(worker, f"It ended: {end.reason}.", end.deliberate)
+            await self._around.dispatcher.worker_gone(worker, end.reason, end.deliberate)
             self._around.workers.remove(worker.worker_id)
             with contextlib.suppress(OSError):  # a note too many does no harm: there is no such process
                 await asyncio.to_thread(launches.remove, worker.worker_id)
@@ -272,6 +272,8 @@ class Life:
     # --- ending -------------------------------------------------------------------------------------
 
     async def _finish(self, process: AnyProcess, cause: _Cause) -> None:
+        if process.running and cause.deliberate:
+            self._around.dispatcher.dismiss(self.worker, cause.reason)
         if cause.polite and process.running:
             await self._ask_to_quit(process)
         await process.stop(TERM_GRACE if cause.polite else 0.0)

@@ -23,7 +23,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     shutil.copytree(ROOT / "tests" / "conformance" / "modules", modules)
     shutil.copytree(ROOT / "tests" / "support" / "modules" / "Talker", modules / "Talker")
     environments = str(folder / "environments")
-    with ServerProcess(folder, modules, MILLRACE_ENVIRONMENTS_DIR=environments) as server:
+    with ServerProcess(
+        folder,
+        modules,
+        MILLRACE_ENVIRONMENTS_DIR=environments,
+        MILLRACE_DRAIN="0.2",
+        MILLRACE_MODULE_DRAIN="0.2",
+    ) as server:
         server.wait_ready("Talker")
         server.wait_ready(ID, 300)
         yield server
@@ -97,6 +103,25 @@ def test_its_reply_can_be_streamed(server: ServerProcess) -> None:
     assert headers["Content-Type"].startswith("text/event-stream")
     assert b"event: delta" in body
     assert b'"reply":"s1 s2 s3 s4 s5 "' in body
+
+
+def test_what_a_restart_or_the_end_of_the_server_cuts_off_has_failed(server: ServerProcess) -> None:
+    def stop_server() -> None:
+        server.stop()
+        server.start()
+
+    def restart() -> None:
+        assert server.post(f"/v1/settings/{ID}", name="Restart", value="")["success"] is True
+
+    for stop, reason in ((restart, "module_stopped"), (stop_server, "server_restart")):
+        server.wait_ready(ID)
+        command_id = slow(server, to=600)
+        wait_until("some text", lambda: server.poll(ID, command_id).get("reply"))  # noqa: B023
+        stop()
+        body = server.wait_ended(ID, command_id)
+        assert (body["success"], body["reason"], body["stop_reason"]) == (False, reason, reason)
+        assert body["reply"].startswith("1 2 ")
+    server.wait_ready(ID)
 
 
 def test_a_killed_one_comes_back(server: ServerProcess) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ SPEAKING = (
     "SendsHugeText",
     "RaisesMidway",
     "AnswersNonsense",
+    "HangsUp",
+    "SendsAList",
     "PollsAndAnswersTwice",
     "PollsAndAnswersStrangers",
 )
@@ -99,6 +102,31 @@ def test_a_command_whose_module_only_sends_bytes_is_poison(server: ServerProcess
     assert (body["success"], body["reason"]) == (False, "poison")
     assert "sent 256 bytes that are not text" in body["error"]
     assert server.wait_ready("SendsBinary")["stateReason"] is None
+
+
+def test_a_command_that_breaks_the_connection_fails_alone(server: ServerProcess) -> None:
+    texts = ["good"] * 4 + ["bad"] + ["good"] * 4
+    with ThreadPoolExecutor(len(texts)) as pool:
+        bodies = list(pool.map(lambda text: server.post("/v1/bad/hangsup", text=text), texts))
+    assert [body.get("answer") for body in bodies] == ["good"] * 4 + [None] + ["good"] * 4
+    assert bodies[4]["reason"] == "poison"
+
+
+def test_a_command_that_breaks_the_connection_does_so_twice_at_most_whatever_restarts(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path, modules_folder(tmp_path, "HangsUp"), MILLRACE_DRAIN="0") as server:
+        server.wait_ready("HangsUp")
+        command_id = str(server.post("/v1/bad/hangsuplong", text="bad")["commandId"])
+        server.kill()
+        server.start()
+        assert server.wait_ended("HangsUp", command_id)["reason"] == "poison"
+        events = server.get(f"/v1/commands/{command_id}/events?after=0")["events"]
+        assert sum(event["event"] == "started" for event in events) <= 2
+        assert server.post("/v1/bad/hangsup", text="good")["answer"] == "good"
+
+
+def test_an_answer_that_is_no_object_is_an_error(server: ServerProcess) -> None:
+    body = server.post("/v1/bad/sendsalist")
+    assert (body["success"], body["error"]) == (False, "The module's answer is not a JSON object.")
 
 
 def test_what_comes_after_a_result_does_not_count(server: ServerProcess) -> None:

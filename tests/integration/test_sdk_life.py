@@ -7,7 +7,7 @@ import sys
 import time
 
 import pytest
-from codeproject_ai_sdk.protocol import Heartbeat, Log, Quit, Ready, Refused, Status
+from codeproject_ai_sdk.protocol import Cancel, Heartbeat, Log, Quit, Ready, Refused, Result, Started, Status
 
 from tests.support.sdk_server import ChannelServer, channel_of, channel_server, module, served_module
 
@@ -90,6 +90,46 @@ async def test_a_long_command_learns_of_the_quit() -> None:
         await server.send(Quit())
         assert (await server.answer("id-1"))["stop_reason"] == "cancelled"
         assert await process.exit_code() == 0
+
+
+async def test_what_a_quit_cuts_short_is_marked_as_unfinished() -> None:
+    async with served_module("long", CPAI_MODULE_PARALLELISM="1") as (server, process):
+        await server.command("id-1", "go", count="1000000")
+        await server.until(lambda: server.text_of("id-1") != "")
+        await server.command("id-2", "go", count="1")  # waits for the first
+        await server.find(Started, lambda started: started.command_id == "id-2")
+        await server.send(Quit())
+        assert await process.exit_code() == 0
+        results = [message for message in server.messages if isinstance(message, Result)]
+        assert sorted((result.command_id, result.unfinished) for result in results) == [("id-1", True), ("id-2", True)]
+
+
+async def test_what_ends_by_itself_after_a_quit_is_whole() -> None:
+    async with served_module("long") as (server, process):
+        await server.command("id-1", "deaf", pause="0.3")
+        await server.until(lambda: server.text_of("id-1") != "")
+        await server.send(Quit())
+        result = await server.find(Result)
+        assert (result.unfinished, server.text_of("id-1")) == (False, "begun ended ")
+        assert await process.exit_code() == 0
+
+
+async def test_what_was_cancelled_before_the_quit_is_no_unfinished_one() -> None:
+    async with served_module("long") as (server, _):
+        await server.command("id-1", "go", count="1000000")
+        await server.until(lambda: server.text_of("id-1") != "")
+        await server.send(Cancel("id-1"))
+        await server.send(Quit())
+        assert (await server.find(Result)).unfinished is False
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+async def test_a_signal_cuts_short_like_a_quit() -> None:
+    async with served_module("old_style") as (server, process):
+        await server.command("id-1", "go", count="1000", polite="true")
+        await server.until(lambda: server.text_of("id-1") != "")
+        process.process.send_signal(signal.SIGTERM)
+        assert (await server.find(Result)).unfinished is True
 
 
 async def test_a_module_without_a_server_leaves_after_a_while() -> None:

@@ -69,9 +69,9 @@ async def test_an_odd_field_name_reaches_the_module(api: Api) -> None:
     assert (status, answer["values"]) == (200, [{"key": "gr\ufffd\ufffde", "value": ["1"]}])
 
 
-async def test_an_odd_query_and_path_reach_the_module_as_text(api: Api) -> None:
-    status, answer = await raw(api[1], b"/v1/demo/quick/se%f6g?a%ff=%fe&b=%c3%9f")
-    assert (status, answer["segments"]) == (200, ["se%f6g"])
+async def test_an_odd_query_reaches_the_module_as_text(api: Api) -> None:
+    status, answer = await raw(api[1], b"/v1/demo/quick?a%ff=%fe&b=%c3%9f")
+    assert status == 200
     assert answer["values"] == [{"key": "a\ufffd", "value": ["\ufffd"]}, {"key": "b", "value": ["ß"]}]
 
 

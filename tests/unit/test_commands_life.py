@@ -44,6 +44,17 @@ def route(long: bool, idempotent: bool) -> Route:
     )
 
 
+def numbers_of_deliveries(events: list[Event]) -> list[list[int]]:
+    """Return the module's own event numbers, for each delivery: with each of them they begin anew."""
+    deliveries: list[list[int]] = [[]]
+    for event in events:
+        if event.kind is EventKind.STARTED:
+            deliveries.append([])
+        elif event.n:
+            deliveries[-1].append(event.n)
+    return deliveries
+
+
 class CommandLife(RuleBasedStateMachine):
     """Two workers and two owners over one local broker."""
 
@@ -91,7 +102,10 @@ class CommandLife(RuleBasedStateMachine):
         worker = self.workers[index]
         worker.room = Room(quick, long)
         claim = self.run(self.dispatcher.claim(worker, 0))
-        if claim is not None and claim.command.control:
+        if claim is None:
+            return
+        self.written.pop(claim.command.command_id, None)
+        if claim.command.control:
             assert claim.command.name == CANCEL
             self.run(self.dispatcher.finish(worker, claim.command.command_id, True, msgspec.Raw(b"{}")))
 
@@ -112,10 +126,30 @@ class CommandLife(RuleBasedStateMachine):
             self.run(self.dispatcher.append(found[1], again))
             self.written[found[1]] = n
 
-    @rule(pick=PICK, success=st.booleans())
-    def finish(self, pick: int, success: bool) -> None:
+    @rule(index=st.integers(0, 1))
+    def dismiss(self, index: int) -> None:
+        self.dispatcher.dismiss(self.workers[index], "the test stops it")
+
+    @rule(pick=PICK, counted=st.booleans())
+    def put_back(self, pick: int, counted: bool) -> None:
         found = self.pick_running(pick)
         if found is not None:
+            before = self.record(found[1]).deliveries
+            self.run(self.dispatcher.put_back(found[0], found[1], counted=counted))
+            after = self.record(found[1])
+            assert after.ended or after.deliveries == before - (not counted)
+            assert after.ended or before < 2 or not counted
+
+    @rule(pick=PICK, success=st.booleans(), unfinished=st.booleans())
+    def finish(self, pick: int, success: bool, unfinished: bool) -> None:
+        found = self.pick_running(pick)
+        if found is not None and (unfinished or found[0].dismissed):
+            output = msgspec.Raw(b'{"success":true}')
+            long = self.record(found[1]).long
+            self.run(self.dispatcher.finish(found[0], found[1], True, output, unfinished))
+            state = self.record(found[1]).state
+            assert state is not CommandState.COMPLETED or not (unfinished or long)
+        elif found is not None:
             output = msgspec.Raw(b'{"success":true}' if success else b'{"success":false,"error":"no"}')
             self.run(self.dispatcher.finish(found[0], found[1], success, output))
             assert self.record(found[1]).ended
@@ -200,8 +234,8 @@ class CommandLife(RuleBasedStateMachine):
             assert [event.seq for event in page.events] == list(range(1, len(page.events) + 1))
             closing = [e for e in page.events if e.kind in (EventKind.RESULT, EventKind.ERROR, EventKind.CANCELLED)]
             assert len(closing) == (1 if command.ended else 0)
-            numbers = [event.n for event in page.events if event.n]
-            assert numbers == sorted(set(numbers))
+            for numbers in numbers_of_deliveries(page.events):
+                assert numbers == sorted(set(numbers))
 
     @invariant()
     def nobody_sees_another_owners_command(self) -> None:
@@ -245,5 +279,5 @@ class CommandLife(RuleBasedStateMachine):
 
 @pytest.mark.timeout(300)
 def test_any_life_of_commands_keeps_the_promises() -> None:
-    many = settings(max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck))
+    many = settings(max_examples=80, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck))
     run_state_machine_as_test(CommandLife, settings=many)

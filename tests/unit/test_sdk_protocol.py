@@ -24,6 +24,11 @@ TO_SERVER: list[tuple[p.ToServer, bytes]] = [
         b'{"type":"hello","version":1,"module_id":"M","launch_id":"L","secret":"s","pid":7,"sdk":"0.1.0",'
         b'"parallelism":4,"long_parallelism":2,"resumes":[{"command_id":"c1","last":3}]}',
     ),
+    (
+        p.Hello(1, "M", "L", "s", 7, "0.1.0", 4, 2, marks_unfinished=True),
+        b'{"type":"hello","version":1,"module_id":"M","launch_id":"L","secret":"s","pid":7,"sdk":"0.1.0",'
+        b'"parallelism":4,"long_parallelism":2,"marks_unfinished":true}',
+    ),
     (p.Ready(4, 2), b'{"type":"ready","parallelism":4,"long_parallelism":2}'),
     (p.Started("c1", "GPU"), b'{"type":"started","command_id":"c1","inference_device":"GPU"}'),
     (
@@ -34,6 +39,10 @@ TO_SERVER: list[tuple[p.ToServer, bytes]] = [
     (
         p.Result("c1", 7, True, msgspec.Raw(b'{"success":true, "a":1.50}')),
         b'{"type":"result","command_id":"c1","n":7,"success":true,"output":{"success":true, "a":1.50}}',
+    ),
+    (
+        p.Result("c1", 7, True, msgspec.Raw(b'{"success":true}'), unfinished=True),
+        b'{"type":"result","command_id":"c1","n":7,"success":true,"output":{"success":true},"unfinished":true}',
     ),
     (p.Status(msgspec.Raw(b'{"canUseGPU":false}')), b'{"type":"status","data":{"canUseGPU":false}}'),
     (

@@ -14,6 +14,8 @@ class Long(ModuleRunner):
             return lambda data: None
         if data.command == "broken":
             return self.broken_process
+        if data.command == "deaf":
+            return self.deaf_process
         return self.long_process
 
     def long_process(self, data: RequestData) -> JSON:
@@ -30,6 +32,12 @@ class Long(ModuleRunner):
             if pause:
                 time.sleep(pause)
         return {"success": True, "reply": data.reply.text, "stop_reason": "completed"}
+
+    def deaf_process(self, data: RequestData) -> JSON:
+        data.reply.write("begun ")
+        time.sleep(data.get_float("pause", 0.01) or 0.0)
+        data.reply.write("ended ")
+        return {"success": True}
 
     def broken_process(self, data: RequestData) -> JSON:
         data.reply.write("so far ")
