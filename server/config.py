@@ -41,6 +41,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     compatible_version: str = "2.9.5"
     """The CodeProject.AI Server version that modules check against."""
     launch_modules: bool = True
+    restart_on_change: bool = False
+    """Whether modules are started anew when their program changes, unless they say otherwise themselves."""
     response_timeout: float = 30.0
     queue_length: int = 1024
     queue_timeout: float = 3600.0

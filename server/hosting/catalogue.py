@@ -57,6 +57,7 @@ class ModuleStatus(Wire, frozen=True, kw_only=True):
     """How a module is (the reference's ProcessStatus). ``state`` and ``state_reason`` say it in Millrace's words.
 
     ``notes`` is what somebody should know of a module although it may run; they are the reason of one that runs.
+    ``changed`` are the files of its program that are not what they were when its process was started.
     """
 
     module_id: str
@@ -70,6 +71,7 @@ class ModuleStatus(Wire, frozen=True, kw_only=True):
     state: str
     state_reason: str | None
     notes: list[str]
+    changed: list[str]
     status_data: msgspec.Raw | None
     request_count: int
     downloadable_models: list[WireDownload]
@@ -119,9 +121,10 @@ class WireGpu(Wire, frozen=True, kw_only=True):
 
 
 class WireSettings(Wire, frozen=True, kw_only=True):
-    """The settings that can be changed while the server runs."""
+    """The settings that can be changed while the server runs; ``restart_on_change``: null is as the server says."""
 
     autostart: bool
+    restart_on_change: bool | None
     log_verbosity: int
     post_start_pause_secs: int
     parallelism: int
@@ -303,6 +306,7 @@ def wire_settings(module: ModuleSettings) -> WireSettings:
         module.gpu_options,
         WireSettings,
         autostart=module.auto_start,
+        restart_on_change=module.launch_settings.restart_on_change,
         log_verbosity=_VERBOSITIES.get(module.launch_settings.log_verbosity.lower(), 0),
         post_start_pause_secs=module.launch_settings.post_start_pause_secs,
         parallelism=module.launch_settings.parallelism,

@@ -28,10 +28,10 @@ def may_pass(error: OSError) -> bool:
     return error.errno in _PASSING
 
 
-def stat_if_there(path: Path) -> os.stat_result | None:
+def stat_if_there(path: str | Path) -> os.stat_result | None:
     """Return what the system knows of a file; ``None`` when there is none. Raises ``OSError`` when nobody can tell."""
     try:
-        return path.stat()
+        return os.stat(path)
     except OSError as error:
         if error.errno in _ABSENT:
             return None

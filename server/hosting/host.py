@@ -7,14 +7,13 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from watchfiles import awatch
-
 from ..commands.dispatcher import Dispatcher
 from ..commands.routing import RouteTable
 from ..commands.workers import Worker, WorkerRegistry
 from ..config import ServerSettings
 from ..log_book import LogBook
 from .catalogue import ModuleConfig, ModuleDescription, ModuleStatus, module_config, module_description
+from .folder_watch import FolderWatch
 from .hosted_module import HostedModule, Parts
 from .install_command import install_modules
 from .installer import Installer
@@ -33,9 +32,9 @@ from .user_settings import SettingError, save
 
 __all__ = ["ModuleHost", "install_modules"]
 
-LOOK_MS = 2000
-"""Without any notice from the file system, the folders are still looked at this often."""
 SETTLE_SECONDS = 0.5
+CODE_ROUND = 15
+"""Programs of which nothing was told are still compared with what runs, each in one look of so many."""
 
 
 class ModuleHost:
@@ -63,6 +62,7 @@ class ModuleHost:
         self._tasks: list[asyncio.Task[None]] = []
         self._orphans: dict[str, Orphan] = {}
         self._scanning = asyncio.Lock()
+        self._looks = 0
         self._troubles = TroubleLog(log)
 
     async def set_port(self, port: int) -> None:
@@ -104,7 +104,8 @@ class ModuleHost:
             self._routes.keep_claims_of({module.module_id for module in self._modules.values()})
         await self._save_claims()
         await self._end_strays()
-        self._tasks = [asyncio.create_task(self._watch()), asyncio.create_task(self._see_external())]
+        watch = FolderWatch(self._watched, self._look_again, self._watching_failed)
+        self._tasks = [asyncio.create_task(watch.run()), asyncio.create_task(self._see_external())]
 
     async def stop(self) -> None:
         """Stop all modules side by side; no process is left when this returns."""
@@ -225,51 +226,39 @@ class ModuleHost:
         self._troubles.now(self._scanner.troubles)
         return found
 
-    async def _watch(self) -> None:
-        """Follow the modules folder for ever; where it cannot be watched, it is still looked at."""
-        said = ""
-        while True:
-            try:
-                await self._follow()
-                said = ""
-                continue
-            except FileNotFoundError:
-                pause = SETTLE_SECONDS  # a folder went away between looking and watching
-            except Exception as error:
-                pause = LOOK_MS / 1000
-                failure = f"Watching the modules folder failed: {type(error).__name__}: {error}"
-                if failure != said and not self._scanner.troubles:
-                    self._book.add(failure, "error")
-                    said = failure
-            await asyncio.sleep(pause)
+    def _watched(self) -> list[Path]:
+        """The folders whose changes matter. Blocks; raises ``OSError`` when the modules cannot be listed."""
+        found = {folder for module in list(self._modules.values()) for folder in module.program.folders}
+        code = sorted(Path(folder) for folder in found if os.path.isdir(folder))
+        return [self._settings.modules_dir, *self._scanner.folders(), *code]
 
-    async def _follow(self) -> None:
-        """Look at the modules whenever something changes; return when there are other folders to watch."""
-        await self._look_again()
-        folders = await asyncio.to_thread(self._scanner.folders)
-        async for _ in awatch(
-            self._settings.modules_dir,
-            *folders,
-            watch_filter=None,
-            recursive=False,
-            debounce=400,
-            step=200,
-            rust_timeout=LOOK_MS,
-            yield_on_timeout=True,
-        ):
-            await self._look_again()
-            if await asyncio.to_thread(self._scanner.folders) != folders:
-                return
+    def _watching_failed(self, failure: str) -> None:
+        if not self._scanner.troubles:  # they have been told
+            self._book.add(failure, "error")
 
-    async def _look_again(self) -> None:
+    async def _look_again(self, told: set[Path]) -> None:
         """Scan until nothing is in the middle of being copied, and act on what has changed."""
         while True:
             async with self._scanning:
                 await self._act(await self._scan())
                 await self._end_strays()
-            if not self._unsettled:
+                await self._see_code(told)
+            if not self._unsettled and not any(module.is_being_written for module in self._modules.values()):
                 return
             await asyncio.sleep(SETTLE_SECONDS)
+
+    async def _see_code(self, told: set[Path]) -> None:
+        """Compare the programs that may have changed with what runs; the others' one after the other, now and then."""
+        self._looks += 1
+        parents = {parent for path in told for parent in path.parents}
+        due = [
+            module
+            for number, module in enumerate(self._modules.values())
+            if module.program.folder in parents or module.is_being_written or (number + self._looks) % CODE_ROUND == 0
+        ]
+        read = await asyncio.to_thread(lambda: [(module, module.program.read()) for module in due])
+        for module, code in read:
+            await module.see_code(code)
 
     async def _act(self, scanned: list[FoundModule]) -> None:
         found = {module.folder: module for module in scanned}
@@ -303,7 +292,7 @@ class ModuleHost:
             await module.remove()
             await self._add(found)
         elif module.is_as(found):
-            module.found = found  # the user's file has changed, and for other modules only
+            module.found = found  # another page, or the user's settings of other modules
         else:
             self._book.add(f"The files of the module {found.module_id} have changed.")
             await module.reload(found)

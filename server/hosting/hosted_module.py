@@ -15,6 +15,7 @@ from ..commands.workers import Worker
 from ..config import ServerSettings
 from ..log_book import LogBook
 from .catalogue import ModuleStatus, settings_summary, wire_downloads, wire_menus, wire_time
+from .code_files import Code
 from .environment import environments_folder
 from .file_look import may_pass
 from .install_steps import InstallError
@@ -25,6 +26,7 @@ from .macros import Macros, macros_for
 from .module_log import ModuleLog
 from .module_settings import ModuleSettings
 from .platform_info import PlatformInfo
+from .program import Program
 from .queue_gate import QueueGate
 from .route_list import lost_routes_text, routes_of
 from .scanner import Fingerprint, FoundModule, folder_listing
@@ -33,6 +35,9 @@ from .supervisor import PREVENTED_SECONDS, Recipe, Supervisor
 
 _SEEN_SECONDS = 30.0
 _INSTALL_LINES = 500
+_WAITS_FOR_CODE = (State.BACKOFF, State.FAILED)
+"""What does not run anyway has another chance with another program."""
+_RUNS_CODE = (State.STARTING, State.READY, *_WAITS_FOR_CODE)
 
 
 class Parts(msgspec.Struct, frozen=True):
@@ -61,6 +66,7 @@ class HostedModule:
         """Why what runs is not what its files say; empty when it is."""
         self._closing = False
         self._lost_routes = ""
+        self.program = Program(lambda: self.settings)
         self.failed_with: Fingerprint = ()
         """The files of its folder when it failed; when they change, it gets another chance."""
         self.standing = Standing(self._state_changed)
@@ -163,6 +169,7 @@ class HostedModule:
 
     async def _bring_up(self, module: ModuleSettings) -> None:
         try:
+            await self.program.installing()
             await self._until_planned(module)
             plan = await self._parts.installer.install(module, self._installing)
             macros = self._macros(module)
@@ -174,6 +181,8 @@ class HostedModule:
             await self.standing.change(State.FAILED, f"installing it failed: {type(error).__name__}: {error}")
         else:
             orphan, self.orphan = self.orphan, None
+            adopted = orphan.note.process if orphan is not None else None
+            self.program.runs_since = adopted.create_time if adopted is not None else None
             self._supervisor.start(Recipe(module, command, macros), self._parts.surroundings, orphan)
 
     async def _until_planned(self, module: ModuleSettings) -> None:
@@ -219,7 +228,31 @@ class HostedModule:
         if self._lost_routes and self._lost_routes != lost:
             self._log.say(self._lost_routes, "warning")
 
+    # --- its program ------------------------------------------------------------------------------------
+
+    @property
+    def is_being_written(self) -> bool:
+        """Whether its program is in the middle of being changed."""
+        return self.standing.state in _RUNS_CODE and not self.program.settled
+
+    async def see_code(self, code: Code) -> None:
+        """Take in its program as it is on disk: say that it has changed, or start it anew for that."""
+        settings, state = self.settings, self.standing.state
+        if settings is None or state not in _RUNS_CODE or not self.program.see(code):
+            return
+        server = self._parts.settings.restart_on_change
+        wanted = settings.launch_settings.restart_on_change
+        automatic = state in _WAITS_FOR_CODE or (server if wanted is None else wanted)
+        if automatic and self.program.is_worth_a_start():
+            await self.reload(self.found, f"{', '.join(self.program.changed[:3])} changed")
+        else:
+            self._log.say(self.program.note, "warning")
+
     async def _state_changed(self, state: State, reason: str) -> None:
+        if state is State.STARTING:
+            await self.program.starting()
+        elif state in (State.READY, State.BACKOFF, State.FAILED):
+            self.program.started()
         if state is State.FAILED:
             # What its own process wrote into the folder meanwhile is no reason to try again.
             ran = self.standing.starts > 0
@@ -273,7 +306,8 @@ class HostedModule:
     def status(self) -> ModuleStatus:
         """Return its wire shape in the list of states."""
         module, worker, state = self.found.settings, self.worker, self.state
-        notes = [self._lost_routes] if self._lost_routes else []
+        changed = self.program.changed if self._supervisor.life is not None else []
+        notes = [note for note in (self.program.note if changed else "", self._lost_routes) if note]
         reason = " ".join(notes) if self.runs else self.standing.reason
         compatible = module is None or not module.incompatibility(
             self._parts.settings.compatible_version, self._parts.machine
@@ -292,6 +326,7 @@ class HostedModule:
             state=state.value,
             state_reason=reason or None,
             notes=notes,
+            changed=changed,
             status_data=worker.status_data if worker else None,
             request_count=self._supervisor.past_requests + (worker.request_count if worker else 0),
             downloadable_models=wire_downloads(module) if module else [],

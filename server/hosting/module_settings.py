@@ -68,6 +68,8 @@ class LaunchSettings(_Section, frozen=True, kw_only=True):
     """Resident MB of its processes after which it is stopped; 0 is no limit."""
     log_verbosity: str = "Quiet"
     sdk: str = "Millrace"
+    restart_on_change: bool | None = None
+    """Whether it is started anew when its program changes; ``None``: as the server's setting says."""
     start_timeout_secs: float = 0.0
     """Seconds until the process must have made contact, and then until it must be ready.
 

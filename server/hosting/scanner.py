@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 import msgspec
 
 from ..config import ServerSettings
 from .explore_page import PAGE_NAME, ExplorePage, read_page
-from .file_look import is_file, stat_if_there, why
+from .file_look import stat_if_there, why
 from .instance import base_folder, read_settings
 from .module_settings import ModuleSettings, salvaged_settings, typed_settings
 from .platform_info import PlatformInfo
@@ -31,9 +32,9 @@ class FoundModule(msgspec.Struct, frozen=True, kw_only=True):
     error: str
     page: ExplorePage
     own: Fingerprint
-    """Changes with its own settings files and the page."""
+    """Changes with its own settings files."""
     fingerprint: Fingerprint
-    """Changes with these and the user's settings."""
+    """Changes with these, the page and the user's settings."""
     base: Path | None = None
     """The folder of the module that it is an instance of."""
     listing: Fingerprint
@@ -47,6 +48,8 @@ class Scanner:
         self._root = settings.modules_dir
         self._machine = machine
         self._user_file = settings.data_dir / FILE_NAME
+        self._settings_names = {path.name for path in candidate_files(Path(), machine, None)}
+        self._users: Fingerprint = ()
         self._known: dict[Path, FoundModule] = {}
         self.troubles: dict[Path, str] = {}
         """What the last scan could not look at, and why."""
@@ -62,6 +65,7 @@ class Scanner:
         self.troubles = {}
         try:
             folders = self.folders()
+            self._users = _fingerprint([self._user_file])
         except OSError as error:
             self.troubles[self._root] = why(error)
         else:
@@ -78,7 +82,7 @@ class Scanner:
         """Look at one folder. When that fails, it is what it was; a new one is no module until it can be read."""
         known = self._known.get(folder)
         try:
-            return self._look(folder, known) if is_file(folder / FILE_NAME) else _without_settings(folder, known)
+            return self._look(folder, known)
         except (FileNotFoundError, NotADirectoryError):
             return None  # it went away a moment ago
         except UnreadableError as error:
@@ -90,30 +94,31 @@ class Scanner:
 
     def _look(self, folder: Path, known: FoundModule | None) -> FoundModule:
         listing = folder_listing(folder)
-        if known is not None and known.fingerprint == self._fingerprints(folder, known.base)[1]:
+        if all(name != FILE_NAME for name, _, _ in listing):
+            return _without_settings(folder, listing, known)
+        if known is not None and known.fingerprint == self._fingerprints(listing, known.base)[1]:
             return msgspec.structs.replace(known, listing=listing)
         return self._read(folder, listing, known)
 
-    def _fingerprints(self, folder: Path, base: Path | None) -> tuple[Fingerprint, Fingerprint]:
+    def _fingerprints(self, listing: Fingerprint, base: Path | None) -> tuple[Fingerprint, Fingerprint]:
         """Return the fingerprint of the module's own files, and the one of all that has a say in its settings."""
-        folders = [folder] if base is None else [base, folder]
-        own: Fingerprint = ()
-        for each in folders:
-            own += _fingerprint([*candidate_files(each, self._machine, None), each / "explore.html"])
-        return own, own + _fingerprint([self._user_file])
+        listed = listing if base is None else folder_listing(base) + listing
+        own = tuple(file for file in listed if file[0] in self._settings_names)
+        page = tuple(file for file in listed if file[0] == PAGE_NAME)
+        return own, own + page + self._users
 
     def _read(self, folder: Path, listing: Fingerprint, known: FoundModule | None) -> FoundModule:
         """Read a module. Its fingerprint is taken before its files, so that no later change goes unnoticed."""
         base, error = _base(folder)
         # Without its base nobody knows which files matter: it is read again until there is one.
-        own, fingerprint = ((), ()) if error else self._fingerprints(folder, base)
+        own, fingerprint = ((), ()) if error else self._fingerprints(listing, base)
         settings = known.settings if known is not None else None
         if not error:
             settings, error = self._settings(folder, base, settings)
         module_id = settings.module_id if settings is not None else folder.name
         page = self._page(base or folder, module_id, known)
         if page is None:  # it is read again until it can be
-            own, fingerprint = (), ()
+            fingerprint = ()
         return FoundModule(
             folder=folder,
             module_id=module_id,
@@ -175,9 +180,8 @@ def _unreadable(
     )
 
 
-def _without_settings(folder: Path, known: FoundModule | None) -> FoundModule:
+def _without_settings(folder: Path, listing: Fingerprint, known: FoundModule | None) -> FoundModule:
     """Say that a folder has no settings, and which file may have been meant as such."""
-    listing = folder_listing(folder)
     similar = [name for name, _, _ in listing if "settings" in name.lower()]
     remedy = (
         f"Rename its file {similar[0]} to {FILE_NAME}, all in small letters"
@@ -216,4 +220,12 @@ def _fingerprint(paths: list[Path]) -> Fingerprint:
 
 def folder_listing(folder: Path) -> Fingerprint:
     """Return what changes with any file directly in a folder. Raises ``OSError`` when it cannot be looked at."""
-    return _fingerprint(sorted(path for path in folder.iterdir() if is_file(path)))
+    with os.scandir(folder) as entries:
+        found = [(entry.name, stat_if_there(entry.path)) for entry in entries]
+    return tuple(
+        sorted(
+            (name, looked_at.st_mtime_ns, looked_at.st_size)
+            for name, looked_at in found
+            if looked_at is not None and stat.S_ISREG(looked_at.st_mode)
+        )
+    )
