@@ -60,6 +60,7 @@ async def test_the_settings_are_shown(tmp_path: Path) -> None:
                 "autostart": True,
                 "logVerbosity": 1,
                 "postStartPauseSecs": 3,
+                "restartOnChange": None,
                 "parallelism": 0,
                 "installGPU": True,
                 "enableGPU": False,
