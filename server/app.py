@@ -21,6 +21,7 @@ from .api.queue_protocol import QueueProtocol
 from .api.request_body import BodyReader
 from .api.server_status import ServerStatus
 from .brokers.local import LocalBroker
+from .commands.clock import Clock
 from .commands.dispatcher import Dispatcher, DispatchSettings
 from .commands.retention import Retention, RetentionSettings
 from .commands.routing import RouteTable
@@ -40,15 +41,16 @@ class App:
         self.routes = RouteTable()
         self.workers = WorkerRegistry()
         spool = settings.data_dir / "uploads"
-        self.broker = LocalBroker(settings.data_dir / "records", spool, settings.reply_bytes)
+        clock = Clock()
+        self.broker = LocalBroker(settings.data_dir / "records", spool, settings.reply_bytes, clock)
         limits = DispatchSettings(queue_length=settings.queue_length, cancel_deadline=settings.cancel_deadline)
-        self.dispatcher = Dispatcher(self.broker, limits)
+        self.dispatcher = Dispatcher(self.broker, limits, clock)
         self.host = ModuleHost(settings, self.dispatcher, self.workers, self.routes, self.log)
         self.dispatcher.on_overdue = self.host.kill_worker
         kept = RetentionSettings(
             reply=settings.reply_retention, result=settings.result_retention, waiting=settings.queue_timeout
         )
-        self.retention = Retention(self.broker, kept)
+        self.retention = Retention(self.broker, kept, clock)
         self.queue_protocol = QueueProtocol(self.dispatcher, self.workers)
         self.web = self._web(BodyReader(spool, settings.max_body_bytes))
         self._runner = web.AppRunner(

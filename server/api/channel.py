@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 import msgspec
 from aiohttp import WSMessage, WSMsgType, web
@@ -129,7 +128,7 @@ class ChannelConnection:
             self._ready.set()
         await self._resume(hello)
         await self._workers.note_contact(worker)
-        works = (self._hand_out(), self._acknowledge(), self._see_reading())
+        works = (self._hand_out, self._acknowledge, self._see_reading)
         helpers = [asyncio.create_task(self._guard(work)) for work in works]
         try:
             await self._read()
@@ -140,10 +139,10 @@ class ChannelConnection:
             await asyncio.gather(*helpers, return_exceptions=True)
             await asyncio.shield(asyncio.ensure_future(self._workers.announce()))
 
-    async def _guard(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _guard(self, work: Callable[[], Awaitable[None]]) -> None:
         """A connection with a dead half is closed, so that the module connects anew."""
         try:
-            await work
+            await work()
         except ConnectionError:
             await self._socket.close()
         except Exception as error:

@@ -74,6 +74,7 @@ class CommandRoutes:
 
     async def _view(self, command: Command) -> dict[str, Any]:
         reply = await self._dispatcher.reply(command.command_id)
+        shown = self._dispatcher.clock.time_of_day
         return {
             "id": command.command_id,
             "module": command.module_id,
@@ -84,9 +85,9 @@ class CommandRoutes:
             "error": command.error,
             "long": command.long,
             "position": await self._dispatcher.position(command.command_id),
-            "created_at": command.created_at,
-            "started_at": command.started_at,
-            "ended_at": command.ended_at,
+            "created_at": shown(command.created_at),
+            "started_at": shown(command.started_at),
+            "ended_at": shown(command.ended_at),
             "text": reply.text,
             "fields": reply.fields,
             "last_seq": reply.last_seq,

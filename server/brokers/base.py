@@ -38,6 +38,9 @@ class Broker(Protocol):
     async def open(self) -> None:
         """Start; read back what survived the last run. Called once, before anything else."""
 
+    async def note_life(self) -> None:
+        """Note on disk that the server lives, so that the next start knows for how long nobody ran."""
+
     async def close(self) -> None:
         """Write what is not written yet, and let go of everything. Waiting callers are cancelled."""
 

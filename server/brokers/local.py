@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from ..commands.clock import Clock
 from ..commands.command import Change, Command, CommandState, Payload
 from ..commands.errors import QueueFullError, StorageError
 from ..commands.reply_buffer import EventKind, EventPage, NewEvent, Reply
@@ -72,9 +73,15 @@ class _Queue:
 
 
 class LocalBroker:
-    """Implements ``brokers.base.Broker``. ``folder``: for the records; ``spool``: where uploads wait for their end."""
+    """Implements ``brokers.base.Broker``. ``folder``: for the records; ``spool``: where uploads wait for their end.
 
-    def __init__(self, folder: Path, spool: Path, reply_bytes: int = 4 * 1024 * 1024) -> None:
+    ``clock`` goes on, when the broker opens, where that of the last run ended.
+    """
+
+    def __init__(
+        self, folder: Path, spool: Path, reply_bytes: int = 4 * 1024 * 1024, clock: Clock | None = None
+    ) -> None:
+        self._clock = clock or Clock()
         self._writer = Writer(RecordStore(folder), Journal(folder))
         self._spool = spool
         self._reply_bytes = reply_bytes
@@ -93,6 +100,8 @@ class LocalBroker:
     async def open(self) -> None:
         """Read the records back; commands that were still queued are queued again."""
         records, journal = await self._writer.open()
+        if self._writer.last_sign_of_life is not None:
+            self._clock.go_on(self._writer.last_sign_of_life)
         for stored in records:
             entry = Entry(stored.command, stored.payload, self._reply_bytes)
             for event in stored.events:
@@ -108,9 +117,15 @@ class LocalBroker:
             self._take_up(entry)
         files = [file.path for entry in self._entries.values() for file in entry.payload.files]
         await asyncio.to_thread(_remove_others, self._spool, {path for path in files if path is not None})
+        await self.note_life()
+
+    async def note_life(self) -> None:
+        """See the port."""
+        await self._writer.note_life(self._clock.sign_of_life())
 
     async def close(self) -> None:
         """Write what is not written yet and close the folder."""
+        await self.note_life()
         await self._writer.close()
 
     async def submit(self, command: Command, payload: Payload, limit: int) -> int:
@@ -186,7 +201,7 @@ class LocalBroker:
         was = entry.latest
         new = msgspec.structs.replace(was, state=state, **_set_values(change))
         if state.ended:
-            new.ended_at = time.time()
+            new.ended_at = self._clock.now()
         if was.state is CommandState.QUEUED and state is not CommandState.QUEUED:
             self._leave_queue(was)
         entry.next = new
@@ -354,7 +369,7 @@ class LocalBroker:
 
     def _take_up(self, entry: Entry) -> None:
         """Go on with a command of the last run."""
-        mend(entry)
+        mend(entry, self._clock.now())
         closing = missing_end(entry)
         if closing is not None:
             self._note(entry, closing)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from ..commands.command import CommandState
 from ..commands.reply_buffer import Event, EventKind, NewEvent
 from .entry import Entry
@@ -25,7 +23,7 @@ def replay(entry: Entry, event: Event) -> bool:
     return True
 
 
-def mend(entry: Entry) -> None:
+def mend(entry: Entry, now: float) -> None:
     """Bring a record up to what its last event says: events can be on disk a moment before the record."""
     events = entry.buffer.after(0)[0]
     command = entry.command
@@ -35,7 +33,7 @@ def mend(entry: Entry) -> None:
     if last.kind in _CLOSING_EVENT.values():
         command.state = CommandState(last.data["state"])
         command.reason, command.error = last.data["reason"], last.data["error"]
-        command.ended_at = time.time()
+        command.ended_at = now
     elif last.kind is EventKind.QUEUED:
         if command.state is CommandState.RUNNING:
             command.state, command.worker_id = CommandState.QUEUED, None

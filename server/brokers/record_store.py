@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import diskcache
 import msgspec
 
+from ..commands.clock import SignOfLife
 from ..commands.command import Command, Payload
 from ..commands.errors import StorageError
 from ..commands.reply_buffer import Event
@@ -24,6 +25,7 @@ from ..commands.reply_buffer import Event
 T = TypeVar("T")
 Row = tuple[str, Any]
 """A key and its JSON value."""
+_LIFE = "sign of life"
 _FAILURES = (sqlite3.Error, OSError, diskcache.Timeout)
 
 
@@ -43,6 +45,7 @@ class RecordStore:
         self._folder = folder
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="records")
         self._cache: Any = None
+        self.last_sign_of_life: SignOfLife | None = None
         self.damaged: list[str] = []
         """What could not be read when the folder was opened, in words."""
 
@@ -80,6 +83,8 @@ class RecordStore:
             cull_limit=0,
             disk_compress_level=1,
         )
+        with contextlib.suppress(ValueError, TypeError):
+            self.last_sign_of_life = msgspec.convert(self._cache.get(_LIFE), SignOfLife)
         keys = [str(key) for key in self._cache.iterkeys() if str(key).startswith("command:")]
         found = [stored for key in keys if (stored := self._readable(key)) is not None]
         return sorted(found, key=lambda stored: stored.command.created_at)
@@ -109,6 +114,11 @@ class RecordStore:
         with self._cache.transact():
             for key, value in rows:
                 self._cache.set(key, value)
+
+
+def life_row(moment: SignOfLife) -> Row:
+    """Return the row of a sign of life."""
+    return _LIFE, msgspec.to_builtins(moment)
 
 
 def command_row(command: Command) -> Row:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
+from ..commands.clock import SignOfLife
 from ..commands.errors import StorageError
 from ..commands.reply_buffer import Event
 from .base import OnUnwritable
 from .entry import Entry
 from .journal import Journal, JournalLine
-from .record_store import RecordStore, Row, StoredCommand, chunk_row, command_row, payload_row
+from .record_store import RecordStore, Row, StoredCommand, chunk_row, command_row, life_row, payload_row
 
 FLUSH_SECONDS = 0.05
 RETRY_SECONDS = 1.0
@@ -35,6 +36,16 @@ class Writer:
     def damaged(self) -> list[str]:
         """What could not be read back, in words."""
         return self._store.damaged
+
+    @property
+    def last_sign_of_life(self) -> SignOfLife | None:
+        """What the last run noted last; ``None`` when there was none, or it was of an earlier version."""
+        return self._store.last_sign_of_life
+
+    async def note_life(self, moment: SignOfLife) -> None:
+        """Note a sign of life; one that the disk does not take is made up for by the next."""
+        with contextlib.suppress(StorageError):
+            await self._store.write([life_row(moment)])
 
     async def open(self) -> tuple[list[StoredCommand], list[JournalLine]]:
         """Return what the last run left in the store, and in the journal."""

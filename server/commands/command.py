@@ -68,7 +68,7 @@ class Payload(msgspec.Struct, frozen=True):
 class Command(msgspec.Struct, kw_only=True):
     """One request placed on a queue. Changed only by its broker; everybody else gets copies or reads.
 
-    Times are seconds since the epoch. ``result`` is the module's final JSON object, byte for byte.
+    Times are those of ``clock.py``. ``result`` is the module's final JSON object, byte for byte.
     """
 
     command_id: str

@@ -15,6 +15,7 @@ import msgspec
 
 from ..brokers.base import Broker, Claim
 from ..text import well_formed
+from .clock import Clock
 from .command import LIVE, Change, Command, CommandState, Payload, Reason, new_command_id
 from .control import CANCEL, cancel_payload, control_command
 from .errors import CommandError, NotAcceptingError, StorageError, UnknownCommandError
@@ -51,7 +52,8 @@ class Loss(msgspec.Struct, frozen=True):
 class Dispatcher:
     """Accepts, hands out, cancels and ends commands."""
 
-    def __init__(self, broker: Broker, settings: DispatchSettings) -> None:
+    def __init__(self, broker: Broker, settings: DispatchSettings, clock: Clock | None = None) -> None:
+        self.clock = clock or Clock()
         self._broker = broker
         self._settings = settings
         self._known_long: set[tuple[str, str]] = set()
@@ -82,6 +84,7 @@ class Dispatcher:
             route=route.path,
             long=route.long_running or (route.module_id, route.command) in self._known_long,
             idempotent=route.idempotent,
+            created_at=self.clock.now(),
         )
         await self._broker.submit(command, payload, self._settings.queue_length)
         return command
@@ -212,7 +215,7 @@ class Dispatcher:
         if command is None:
             return
         self._known_long.add((command.module_id, command.name))
-        change = Change(long=True, started_at=time.time(), inference_device=inference_device)
+        change = Change(long=True, started_at=self.clock.now(), inference_device=inference_device)
         try:
             await self._broker.transition(command_id, {command.state} & LIVE, command.state, change)
         except StorageError as error:

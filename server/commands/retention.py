@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 
 import msgspec
 
 from ..brokers.base import Broker
+from .clock import Clock
 from .command import LIVE, Change, Command, CommandState, Reason
 from .errors import StorageError
 
@@ -31,8 +31,9 @@ class RetentionSettings(msgspec.Struct, frozen=True, kw_only=True):
 class Retention:
     """Sweeps the broker's records every few seconds."""
 
-    def __init__(self, broker: Broker, settings: RetentionSettings) -> None:
+    def __init__(self, broker: Broker, settings: RetentionSettings, clock: Clock | None = None) -> None:
         self._broker = broker
+        self._clock = clock or Clock()
         self._settings = settings
         self._task: asyncio.Task[None] | None = None
 
@@ -48,7 +49,7 @@ class Retention:
                 await self._task
 
     async def sweep(self, now: float) -> None:
-        """Forget and expire what is due. ``now``: seconds since the epoch."""
+        """Forget and expire what is due. ``now``: the time by the clock of the records."""
         for command in await self._broker.records():
             if self._forgettable(command, now):
                 with contextlib.suppress(StorageError):  # the next sweep tries again
@@ -61,7 +62,8 @@ class Retention:
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
-            await self.sweep(time.time())
+            await self.sweep(self._clock.now())
+            await self._broker.note_life()
 
     def _forgettable(self, command: Command, now: float) -> bool:
         if command.ended_at is None:

@@ -63,6 +63,9 @@ class Worker(msgspec.Struct, kw_only=True):
     parallelism: int = 1
     started_at: float = msgspec.field(default_factory=time.time)
     last_seen: float = 0.0
+    """By the time of day, to be shown."""
+    last_contact: float = 0.0
+    """The same by the monotonic clock, to be measured with."""
     request_count: int = 0
     room: Room = msgspec.field(default_factory=Room)
     running: dict[str, bool] = msgspec.field(default_factory=dict)
@@ -113,7 +116,7 @@ class WorkerRegistry:
 
     async def note_contact(self, worker: Worker) -> None:
         """Record that the worker was heard from just now, and wake those who wait for its first word."""
-        worker.last_seen = time.time()
+        worker.last_seen, worker.last_contact = time.time(), time.monotonic()
         if not worker.heard:
             worker.heard = True
             await self.announce()

@@ -281,7 +281,7 @@ class HostedModule:
         if self._supervisor.life is not None:
             return self._supervisor.life.worker
         worker = self._parts.surroundings.workers.of_module(self.module_id)
-        recent = worker is not None and time.time() - worker.last_seen < _SEEN_SECONDS
+        recent = worker is not None and worker.heard and time.monotonic() - worker.last_contact < _SEEN_SECONDS
         return worker if recent else None
 
     async def note_external(self) -> None:

@@ -9,7 +9,8 @@ import os
 import secrets
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 import msgspec
 
@@ -39,6 +40,7 @@ ADOPTION_SECONDS = 20.0
 _LOOK_SECONDS = 1.0
 
 AnyProcess = ChildProcess | AdoptedProcess
+Watcher = Callable[[], Awaitable[None]]
 
 
 class Surroundings(msgspec.Struct, frozen=True):
@@ -192,9 +194,14 @@ class Life:
 
     async def _watch(self, process: AnyProcess) -> _Cause:
         """Wait until there is a cause to end, or the end itself."""
-        watchers = [self._see_exit(process), self._see_failure(), self._see_silence(), self._become_ready()]
+        watchers: list[Watcher] = [
+            partial(self._see_exit, process),
+            self._see_failure,
+            self._see_silence,
+            self._become_ready,
+        ]
         if self._module.launch_settings.memory_limit_mb > 0:
-            watchers.append(self._see_memory(process))
+            watchers.append(partial(self._see_memory, process))
         tasks = [asyncio.create_task(self._guarded(watcher)) for watcher in watchers]
         try:
             return await asyncio.shield(self._cause)
@@ -203,10 +210,13 @@ class Life:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _guarded(self, watcher: Coroutine[object, object, None]) -> None:
-        """A watcher that breaks ends the life: nobody would notice what it no longer watches."""
+    async def _guarded(self, watcher: Watcher) -> None:
+        """A watcher that breaks ends the life: nobody would notice what it no longer watches.
+
+        It is begun only here: where the cause is there already, as with an orphan that is not taken over, none is.
+        """
         try:
-            await watcher
+            await watcher()
         except Exception as error:
             self._settle(_Cause(f"the supervisor itself failed ({type(error).__name__}: {error})"))
 
@@ -223,7 +233,7 @@ class Life:
         watch = SilenceWatch(time.monotonic)
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
-            if self.worker.heard and watch.silent(self.worker.last_seen):
+            if self.worker.heard and watch.silent(self.worker.last_contact):
                 self._settle(_Cause("its process is alive but has said nothing for 30 s"))
 
     async def _see_memory(self, process: AnyProcess) -> None:

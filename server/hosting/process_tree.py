@@ -22,16 +22,22 @@ _GONE = (psutil.NoSuchProcess, psutil.ZombieProcess, psutil.AccessDenied)
 
 
 class ProcessIdentity(msgspec.Struct, frozen=True):
-    """A process for certain: process ids are used again, together with the start time they are not."""
+    """A process for certain: process ids are used again, together with the start time they are not.
+
+    On Linux the start time itself changes when the computer's clock is set; how long that was after the system's own
+    start does not (``after_boot``; ``None`` in notes of earlier versions).
+    """
 
     pid: int
     create_time: float
+    after_boot: float | None = None
 
 
 def identify(pid: int) -> ProcessIdentity | None:
     """Return the identity of a running process; ``None`` when there is none with this id. Raises ``OSError``."""
     try:
-        return ProcessIdentity(pid, psutil.Process(pid).create_time())
+        created = psutil.Process(pid).create_time()
+        return ProcessIdentity(pid, created, created - psutil.boot_time())
     except _GONE:
         return None
 
@@ -40,10 +46,18 @@ def is_alive(identity: ProcessIdentity) -> bool:
     """Whether exactly this process still runs (a zombie does not). Raises ``OSError`` when nobody can tell."""
     try:
         process = psutil.Process(identity.pid)
-        same = abs(process.create_time() - identity.create_time) < 1.0
-        return same and process.status() != psutil.STATUS_ZOMBIE
+        return _started_as(process, identity) and process.status() != psutil.STATUS_ZOMBIE
     except _GONE:
         return False
+
+
+def _started_as(process: psutil.Process, identity: ProcessIdentity) -> bool:
+    created = process.create_time()
+    if abs(created - identity.create_time) < 1.0:
+        return True
+    if identity.after_boot is None:
+        return False
+    return abs(created - psutil.boot_time() - identity.after_boot) < 2.0  # both are known to the second only
 
 
 def descendants(pid: int, launch_id: str) -> list[psutil.Process]:

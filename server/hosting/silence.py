@@ -10,18 +10,18 @@ PAUSE_SECONDS = 5.0
 
 
 class SilenceWatch:
-    """Tells when ``last_seen`` has not moved for 30 s, by a clock that no change of the time of day disturbs."""
+    """Tells when the last contact has not moved for 30 s, by a clock that no change of the time of day disturbs."""
 
     def __init__(self, clock: Callable[[], float], limit: float = SILENCE_SECONDS) -> None:
         self._clock = clock
         self._limit = limit
-        self._last_seen = 0.0
+        self._last_contact = 0.0
         self._moved = self._looked = clock()
 
-    def silent(self, last_seen: float) -> bool:
+    def silent(self, last_contact: float) -> bool:
         """Look once (about every second); whether the process has been silent for too long."""
         now = self._clock()
-        if last_seen != self._last_seen or now - self._looked > PAUSE_SECONDS:
-            self._last_seen, self._moved = last_seen, now
+        if last_contact != self._last_contact or now - self._looked > PAUSE_SECONDS:
+            self._last_contact, self._moved = last_contact, now
         self._looked = now
         return now - self._moved > self._limit

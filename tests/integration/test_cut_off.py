@@ -180,6 +180,21 @@ def _deliveries(server: ServerProcess, command_id: str) -> int:
     return sum(event["event"] == "started" for event in events)
 
 
+def test_a_process_that_is_not_taken_over_is_replaced_without_a_warning(tmp_path: Path) -> None:
+    modules = write(tmp_path, shout())
+    with ServerProcess(tmp_path, modules, PYTHONWARNINGS="always") as server:
+        server.wait_ready("Shout")
+        command_id = recite(server)
+        server.kill()
+        write(tmp_path, shout(), {"Name": "its settings are others now"})
+        server.start()
+        judge(server, command_id, "module_stopped", "its settings have changed since it was started")
+        server.wait_ready("Shout")
+        server.stop()
+        assert any("outlived the last server" in line for line in server.output)
+        assert not [line for line in server.output if "never awaited" in line]
+
+
 def test_a_cancel_still_ends_as_cancelled(tmp_path: Path) -> None:
     modules = write(tmp_path, shout())
     with ServerProcess(tmp_path, modules, MILLRACE_DRAIN="0") as server:
