@@ -1,4 +1,5 @@
 // Builds the parts of the explorer and connects them.
+import { CommandsView } from "./commands-view.js";
 import { Connection, showConnection } from "./connection.js";
 import { arrange, el, setText } from "./dom.js";
 import { icon } from "./icons.js";
@@ -18,6 +19,7 @@ class App {
   store = new ModuleStore(this.connection);
   list = new ModuleList(byId("module-list"));
   log = new LogView(this.connection);
+  commands = new CommandsView(this.connection, byId("command-count"));
   panels = new Map();
   empty = emptyState();
   message = el("p", { class: "note", role: "status" });
@@ -35,7 +37,7 @@ class App {
     window.addEventListener("hashchange", () => this.#navigated());
     byId("main").addEventListener(CHANGED, () => this.store.refresh());
     this.#connectMenu();
-    byId("log-link").prepend(icon("log"));
+    for (const name of ["log", "commands"]) byId(`${name}-link`).prepend(icon(name));
     byId("skip").addEventListener("click", (event) => {
       event.preventDefault();
       byId("main").focus();
@@ -43,27 +45,33 @@ class App {
     this.show();
     this.connection.start();
     this.store.start();
+    this.commands.start();
   }
 
   show() {
     const route = currentRoute();
     const modules = this.store.sorted();
-    const selected = route.view === "log" ? null : this.#select(route, modules);
+    const selected = this.#select(route, modules);
     this.list.show(modules, selected?.id ?? null);
-    if (route.view === "log") byId("log-link").setAttribute("aria-current", "page");
-    else byId("log-link").removeAttribute("aria-current");
+    for (const name of ["log", "commands"]) {
+      if (route.view === name) byId(`${name}-link`).setAttribute("aria-current", "page");
+      else byId(`${name}-link`).removeAttribute("aria-current");
+    }
     this.#updatePanels(modules, selected);
     const view = this.#view(route, modules, selected);
     // Panels stay in the document, hidden, so that a page that is waiting for a reply goes on.
-    arrange(byId("main"), [...[...this.panels.values()].map((panel) => panel.root), this.log.root, this.empty, this.message]);
+    const panels = [...this.panels.values()].map((panel) => panel.root);
+    arrange(byId("main"), [...panels, this.log.root, this.commands.root, this.empty, this.message]);
     for (const child of byId("main").children) child.hidden = child !== view;
     this.log.setVisible(view === this.log.root, route.filter);
+    this.commands.setVisible(view === this.commands.root);
     document.title = selected ? `${nameOf(selected)} – Millrace` : "Millrace";
     this.#announce(modules);
   }
 
   #view(route, modules, selected) {
     if (route.view === "log") return this.log.root;
+    if (route.view === "commands") return this.commands.root;
     if (selected) return this.panels.get(selected.id).root;
     if (this.store.loaded && !this.store.problem && modules.length === 0) return this.empty;
     setText(this.message, this.store.problem || (this.store.loaded ? `There is no module “${route.id}”.` : "Asking the server…"));
@@ -75,7 +83,7 @@ class App {
       const id = route.id.toLowerCase();
       return modules.find((module) => module.id.toLowerCase() === id) ?? null;
     }
-    return this.#selectUsual(modules);
+    return route.view === "default" ? this.#selectUsual(modules) : null;
   }
 
   // Without an address: the first module with a page. Once one has been shown it stays.
@@ -113,6 +121,7 @@ class App {
   #refresh() {
     this.store.refresh();
     this.log.refresh();
+    this.commands.refresh();
   }
 
   #connectMenu() {
@@ -140,7 +149,7 @@ class App {
   #announce(modules) {
     const news = [];
     for (const module of modules) {
-      const word = module.state.well ? "Ready" : module.state.word;
+      const word = module.state.well ? "Ready" : module.state.label;
       const before = this.#announced.get(module.id);
       if (before !== undefined && before !== word) news.push(`${nameOf(module)}: ${word}`);
       this.#announced.set(module.id, word);

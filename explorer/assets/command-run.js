@@ -1,6 +1,7 @@
 // One form's command at a time: sent, followed by polling when it is a long one, stopped on request.
 import { Unreachable, postForm } from "./api.js";
 import { setText } from "./dom.js";
+import { duration } from "./format.js";
 import { showAnswer, showFailure } from "./answer-view.js";
 
 const POLL_MS = 250;
@@ -92,10 +93,6 @@ function isLong(answer) {
 function progressOf(answer) {
   if (answer.state === "queued" && answer.queuePosition) return `Waiting, number ${answer.queuePosition} in the queue`;
   return String(answer.message || "Running…");
-}
-
-function duration(ms) {
-  return ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
 }
 
 function endWord(answer) {

@@ -26,6 +26,15 @@ export function clock(iso) {
   return Number.isNaN(time.getTime()) ? "" : time.toLocaleTimeString([], { hour12: false });
 }
 
+/** "850 ms", "12.3 s", "4 min 5 s", "2 h 3 min". */
+export function duration(ms) {
+  const seconds = Math.max(0, ms) / 1000;
+  if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
+  if (seconds < 60) return `${seconds.toFixed(1)} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${Math.floor(seconds % 60)} s`;
+  return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
+}
+
 const SPELLED = { gpu: "GPU", cpu: "CPU", kv: "KV", id: "id", ms: "(ms)", mb: "(MB)" };
 
 /** "inferenceDevice" → "Inference device", "modelSizeMb" → "Model size (MB)". */

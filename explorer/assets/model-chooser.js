@@ -4,49 +4,54 @@ import { el, setText } from "./dom.js";
 
 const COMMAND = "list_models";
 const USABLE = new Set(["chat", "embedding"]);
+const FILE_SETTING = /_MODEL_FILENAME$/i; // which setting it is while the module cannot be asked
 
 export class ModelChooser {
-  #id;
   #save;
   #route = null;
   #setting = "";
   #switchedAt = null; // when the process began that was told to make room for another model
   #well = false;
+  #folder = el("code", {});
+  #where = el("p", { class: "route-text", hidden: true }, "Models folder: ", this.#folder);
   #select = el("select", { "aria-label": "Model" });
-  #use = el("button", { type: "submit", class: "button primary", text: "Use this model" });
+  #path;
   #said = el("p", { class: "progress-text", role: "status" });
-  #form = el("form", { class: "route-form" },
-    el("div", { class: "fields" }, el("div", { class: "wide" }, this.#select)),
-    el("div", { class: "actions" }, this.#use), this.#said);
 
   /** `save(name, value)` changes a setting and resolves to whether that worked. */
   constructor(id, save) {
-    this.#id = id;
     this.#save = save;
-    this.root = el("section", { class: "card-box models", hidden: true }, el("h2", { text: "Model" }), this.#form);
-    this.#form.addEventListener("submit", (event) => {
-      event.preventDefault();
-      this.#choose();
-    });
+    this.#path = el("input", { id: `model-path-${id}`, autocomplete: "off", spellcheck: "false", dir: "auto", required: true });
+    this.list = choiceForm("Use this model", this.#select, () => this.#choose(this.#select.value));
+    this.root = el("section", { class: "card-box models", hidden: true }, el("h2", { text: "Model" }), this.#said, this.#where,
+      this.list,
+      choiceForm("Use this file", el("div", {},
+        el("label", { for: this.#path.id, text: "Or a GGUF file elsewhere on the server's machine: its full path" }), this.#path),
+      // The @ keeps its slashes as they are.
+      () => this.#choose(`@${this.#path.value.trim().replace(/^@/, "")}`)));
   }
 
   update(module) {
-    this.#route = module.config?.routeMaps?.find((route) => route.command === COMMAND)?.route ?? null;
+    const { state, status, config } = module;
+    this.#route = config?.routeMaps?.find((route) => route.command === COMMAND)?.route ?? null;
+    this.#setting ||= Object.keys(config?.environmentVariables ?? {}).find((name) => FILE_SETTING.test(name)) ?? "";
     this.root.hidden = this.#route === null;
-    const { state, status } = module;
     const came = state.well && !this.#well;
     this.#well = state.well;
     this.module = module;
-    if (this.#switchedAt !== null && !(state.well && status.started !== this.#switchedAt)) {
-      setText(this.#said, state.well ? "Switching…" : `Switching: ${state.word}. ${state.reason}`);
-    } else if (this.#switchedAt !== null || came) {
-      this.#switchedAt = null;
-      this.refresh();
+    if (this.#switchedAt !== null && !(state.well && status.started !== this.#switchedAt) && state.word !== "Failed") {
+      setText(this.#said, state.well ? "Switching…" : `Switching: ${state.full}. ${state.reason}`);
+      return;
     }
+    const switched = this.#switchedAt !== null;
+    this.#switchedAt = null;
+    if (switched || came) this.refresh();
+    this.#showUse();
   }
 
   /** Reads the list, unless the module cannot answer now. */
   async refresh() {
+    this.list.hidden = !this.#well;
     if (!this.#route || !this.#well || this.#switchedAt !== null) return;
     try {
       this.#show(await postForm(`v1/${this.#route}`, new FormData()));
@@ -55,22 +60,41 @@ export class ModelChooser {
     }
   }
 
-  #show({ models = [], setting = "" }) {
-    this.#setting = setting;
-    const loaded = models.find((model) => model.loaded);
+  #show({ models = [], setting = "", folder = "" }) {
+    this.#setting = setting || this.#setting;
+    setText(this.#folder, folder);
+    this.#where.hidden = folder === "";
     this.#select.replaceChildren(...models.map((model) => el("option", {
       value: model.value, text: `${model.file} · ${model.sizeMb} MB · ${model.kind}`, selected: model.loaded,
       disabled: !USABLE.has(model.kind), title: model.error ?? model.name,
     })));
-    this.#use.disabled = models.length === 0;
-    const problem = this.module?.status.statusData?.error;
-    setText(this.#said, loaded ? `In use: ${loaded.name} (${loaded.kind})` : problem || "No model is loaded.");
+    this.list.hidden = models.length === 0;
+    this.#showUse();
   }
 
-  async #choose() {
+  // What the module itself says: a model that was chosen by its path is in no list.
+  #showUse() {
+    const { state, status } = this.module;
+    const { modelLoaded, model, modelFile, kind, error } = status.statusData ?? {};
+    if (state.well && modelLoaded) setText(this.#said, `In use: ${model} (${modelFile}, ${kind})`);
+    else setText(this.#said, error || state.reason || "No model is loaded.");
+  }
+
+  async #choose(value) {
     const before = this.module?.status.started ?? "";
     setText(this.#said, "Switching…");
-    if (await this.#save(this.#setting, this.#select.value)) this.#switchedAt = before;
+    if (await this.#save(this.#setting, value)) this.#switchedAt = before;
     else setText(this.#said, "");
   }
+}
+
+function choiceForm(button, field, choose) {
+  const form = el("form", { class: "route-form" },
+    el("div", { class: "fields" }, el("div", { class: "wide" }, field)),
+    el("div", { class: "actions" }, el("button", { type: "submit", class: "button primary", text: button })));
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    choose();
+  });
+  return form;
 }

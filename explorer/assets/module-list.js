@@ -41,7 +41,7 @@ export class ModuleList {
     const [dot, name, state] = link.children;
     dot.dataset.tone = module.state.tone;
     setText(name, nameOf(module));
-    setText(state, module.state.word);
+    setText(state, module.state.short);
     if (selected) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
     return item;

@@ -5,7 +5,7 @@ import { ago, fullTime } from "./format.js";
 import { ModuleFrame } from "./module-frame.js";
 import { categoryOf, nameOf, pageOf } from "./module-store.js";
 import { RouteForms } from "./route-forms.js";
-import { SettingsView } from "./settings-view.js";
+import { SettingsView, restartButton } from "./settings-view.js";
 import { Tabs } from "./tabs.js";
 
 export class ModulePanel {
@@ -27,7 +27,8 @@ export class ModulePanel {
     this.facts = { version: el("dd"), queue: el("dd"), served: el("dd"), seen: el("dd") };
     this.reason = el("span", { class: "reason-text" });
     this.logLink = el("a", { text: "Show its log" });
-    this.callout = el("div", { class: "callout", hidden: true }, this.reason, this.logLink);
+    this.restart = restartButton(id);
+    this.callout = el("div", { class: "callout", hidden: true }, this.reason, el("div", { class: "actions" }, this.logLink, this.restart));
     this.tabs = new Tabs(`tabs-${id}`, [
       { key: "page", label: "Page", panel: this.#page },
       { key: "routes", label: "Routes", panel: this.#routes },
@@ -49,7 +50,7 @@ export class ModulePanel {
     const { status, state } = module;
     setText(this.title, nameOf(module));
     setText(this.subtitle, module.config?.publishingInfo?.description || categoryOf(module));
-    setText(this.badge, state.word);
+    setText(this.badge, state.full);
     this.badge.dataset.tone = state.tone;
     setText(this.facts.version, status.version || "–");
     setText(this.facts.queue, status.queue || "–");
@@ -57,11 +58,13 @@ export class ModulePanel {
     setText(this.facts.seen, ago(status.lastSeen));
     this.facts.seen.title = fullTime(status.lastSeen);
     this.callout.hidden = state.reason === "";
-    this.callout.dataset.tone = state.tone;
+    this.callout.dataset.tone = state.well ? "warn" : state.tone;
+    this.restart.hidden = !state.well && state.word !== "Failed"; // the others are on their way, or stopped on purpose
     setText(this.reason, state.reason);
     this.logLink.href = `#/log/${encodeURIComponent(nameOf(module))}`;
     this.#details.update(module);
     this.settings.update(module);
+    this.#frame?.update(module);
     if (module.config === this.#config && (this.#opened || !open)) return;
     this.#config = module.config;
     this.#opened ||= open;

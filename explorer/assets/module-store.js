@@ -12,8 +12,8 @@ const CATEGORIES = [
 ];
 
 /**
- * Keeps `modules`: Map of module id to `{id, status, state, config}`. `config` (what list/running tells) is null until
- * the module has run once, and is kept while it restarts. Fires "change" after every successful look.
+ * Keeps `modules`: Map of module id to `{id, status, state, config}`. `config` (what list/all tells) is null
+ * for a module whose settings are not in order. Fires "change" after every successful look.
  */
 export class ModuleStore extends EventTarget {
   modules = new Map();
@@ -65,7 +65,7 @@ export class ModuleStore extends EventTarget {
   async #lookAtConfigs(statuses) {
     const fingerprint = statuses.map((one) => [one.moduleId, one.version, stateOf(one).well].join()).join(";");
     if (fingerprint === this.#fingerprint && Date.now() - this.#configsAt < CONFIG_MS) return;
-    for (const config of await runningModules()) this.#configs.set(config.moduleId, config);
+    for (const config of await configs()) this.#configs.set(config.moduleId, config);
     this.#fingerprint = fingerprint;
     this.#configsAt = Date.now();
   }
@@ -79,13 +79,8 @@ export class ModuleStore extends EventTarget {
   }
 }
 
-async function runningModules() {
-  try {
-    return (await getJson("v1/module/list/running")).modules ?? [];
-  } catch (error) {
-    if (error instanceof Unreachable) throw error;
-    return []; // a server without modules may answer with an error
-  }
+async function configs() {
+  return (await getJson("v1/module/list/all")).modules ?? [];
 }
 
 export function nameOf(module) {

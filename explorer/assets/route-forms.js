@@ -5,7 +5,7 @@ import { el } from "./dom.js";
 import { makeField } from "./route-field.js";
 
 export class RouteForms {
-  /** `routes`: the routeMaps of one entry of list/running. */
+  /** `routes`: the routeMaps of one entry of list/all. */
   constructor(moduleId, routes) {
     this.root = el("div", {}, ...routes.map((route) => routeForm(moduleId, route)));
   }

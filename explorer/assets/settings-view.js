@@ -13,6 +13,26 @@ export async function saveSetting(moduleId, name, value) {
   return postForm(`v1/settings/${encodeURIComponent(moduleId)}`, form);
 }
 
+/** A button that starts a module anew, and says beside itself when that cannot be done. */
+export function restartButton(moduleId) {
+  const failure = el("span", { class: "failure", role: "alert" });
+  const button = el("button", { type: "button", class: "button", text: "Restart" });
+  const root = el("span", { class: "actions inline" }, button, failure);
+  button.addEventListener("click", async () => {
+    button.disabled = true;
+    setText(failure, "");
+    try {
+      await saveSetting(moduleId, "Restart", "now");
+      root.dispatchEvent(new CustomEvent(CHANGED, { bubbles: true }));
+    } catch (error) {
+      setText(failure, error.message);
+    } finally {
+      button.disabled = false;
+    }
+  });
+  return root;
+}
+
 export class SettingsView {
   #id;
   #module = null;
@@ -46,6 +66,7 @@ export class SettingsView {
   update(module) {
     this.#module = module;
     setText(this.#stop, this.#isStopped() ? "Start" : "Stop");
+    this.#restart.hidden = this.#isStopped();
     this.#models.update(module);
   }
 

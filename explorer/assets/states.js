@@ -5,7 +5,9 @@ const STATES = {
   Busy: { tone: "busy", hint: "" },
   Installing: { tone: "wait", hint: "Its environment is being made. This can take minutes the first time." },
   Starting: { tone: "wait", hint: "Its process is starting and has not answered yet." },
-  Backoff: { tone: "warn", hint: "It stopped unexpectedly and will be started again shortly." },
+  Backoff: {
+    tone: "warn", short: "Waiting", label: "Waiting to start again", hint: "It stopped unexpectedly and will be started again shortly.",
+  },
   Failed: { tone: "error", hint: "It could not be installed or started, or it kept stopping." },
   Stopping: { tone: "idle", hint: "It is being stopped." },
   Stopped: { tone: "idle", hint: "It is not running." },
@@ -17,12 +19,23 @@ const FROM_STATUS = {
   Crashed: "Failed", Stopping: "Stopping",
 };
 
-/** `{word, tone, reason}` of one entry of list/status; `reason` is "" when the module is well. */
+/**
+ * What one entry of list/status says: `word` is the server's; `label` is for people, `short` where there is little room,
+ * `full` with all that is known. `reason` is "" when there is nothing to say about it.
+ */
 export function stateOf(status) {
   const word = status.state || FROM_STATUS[status.status] || "Stopped";
-  const known = STATES[word] ?? { tone: "idle", hint: "" };
+  const { tone = "idle", hint = "", label = word, short = label } = STATES[word] ?? {};
   const well = word === "Ready" || word === "Busy";
-  return { word, tone: known.tone, well, reason: well ? "" : sentence(status.stateReason || known.hint) };
+  const seconds = status.startsInSecs ?? null;
+  const full = seconds === null ? label : `${label} in ${seconds} s`;
+  return { word, label, short, full, tone, well, reason: reasonOf(status, well ? "" : hint) };
+}
+
+// The notes are worth knowing whatever the state is; the reason of a module that runs is made of them.
+function reasonOf({ stateReason, notes = [] }, hint) {
+  const repeated = stateReason === notes.join(" ");
+  return [repeated ? "" : stateReason || hint, ...notes].filter(Boolean).map(sentence).join("\n");
 }
 
 function sentence(text) {

@@ -6,9 +6,10 @@ from typing import Any
 
 from aiohttp import web
 
-from ..commands.command import Command
+from ..commands.command import ENDED, LIVE, Command, CommandState
 from ..commands.dispatcher import Dispatcher
 from ..commands.errors import UnknownCommandError
+from ..commands.reply_buffer import Reply
 from .bad_request import BadRequestError, shortened, whole_number
 from .envelope import error, json_answer
 from .owner import owner_of
@@ -16,6 +17,7 @@ from .sse import event_data, stream_events, wants_stream
 
 MAX_WAIT_SECONDS = 60.0
 MAX_PAGE = 100
+_GROUPS = {"live": LIVE, "ended": ENDED}
 
 
 class CommandRoutes:
@@ -32,11 +34,13 @@ class CommandRoutes:
         app.router.add_post("/v1/commands/{command_id}/cancel", self._cancel)
 
     async def _listing(self, request: web.Request) -> web.Response:
-        """Own commands, newest first; ``offset`` and ``limit`` page through them."""
+        """Own commands, newest first; ``offset`` and ``limit`` page through them, ``state`` chooses among them."""
         offset, limit = int(_number(request, "offset", 0)), int(_number(request, "limit", 50))
-        commands = await self._dispatcher.owned(owner_of(request))
+        states = _states(request)
+        commands = [one for one in await self._dispatcher.owned(owner_of(request)) if one.state in states]
         page = commands[offset : offset + min(limit, MAX_PAGE)]
-        return json_answer({"total": len(commands), "commands": [await self._view(command) for command in page]})
+        view = self._summary if request.query.get("brief", "").lower() in ("1", "true") else self._view
+        return json_answer({"total": len(commands), "commands": [await view(command) for command in page]})
 
     async def _record(self, request: web.Request) -> web.Response:
         try:
@@ -73,7 +77,12 @@ class CommandRoutes:
         return await self._dispatcher.find(request.match_info["command_id"], owner_of(request))
 
     async def _view(self, command: Command) -> dict[str, Any]:
-        reply = await self._dispatcher.reply(command.command_id)
+        reply = await self._reply(command)
+        more = {"text": reply.text, "fields": reply.fields, "last_seq": reply.last_seq, "result": command.result}
+        return {**await self._summary(command), **more}
+
+    async def _summary(self, command: Command) -> dict[str, Any]:
+        """A record without what may be large: its text and its result."""
         shown = self._dispatcher.clock.time_of_day
         return {
             "id": command.command_id,
@@ -88,11 +97,25 @@ class CommandRoutes:
             "created_at": shown(command.created_at),
             "started_at": shown(command.started_at),
             "ended_at": shown(command.ended_at),
-            "text": reply.text,
-            "fields": reply.fields,
-            "last_seq": reply.last_seq,
-            "result": command.result,
+            "text_length": len((await self._reply(command)).text or ""),
         }
+
+    async def _reply(self, command: Command) -> Reply:
+        """Text and fields so far; nothing of a command that was forgotten while others were looked at."""
+        try:
+            return await self._dispatcher.reply(command.command_id)
+        except UnknownCommandError:
+            return Reply(None, {}, 0)
+
+
+def _states(request: web.Request) -> frozenset[CommandState]:
+    """The states that ``state`` names, separated by commas; ``live`` and ``ended`` stand for several. All without it."""
+    names = [name for name in request.query.get("state", "").lower().split(",") if name]
+    try:
+        return frozenset().union(*(_GROUPS.get(name) or {CommandState(name)} for name in names or _GROUPS))
+    except ValueError:
+        words = ", ".join([*_GROUPS, *(state.value for state in CommandState)])
+        raise BadRequestError(f"'state' must be of {words}, not '{shortened(request.query['state'])}'.") from None
 
 
 def _number(request: web.Request, name: str, default: float) -> float:

@@ -19,6 +19,7 @@ def add_routes(app: web.Application, host: ModuleHost) -> None:
         "/v1/module/list": lists.installed,
         "/v1/module/list/installed": lists.installed,
         "/v1/module/list/running": lists.running,
+        "/v1/module/list/all": lists.all,
         "/v1/module/list/status": lists.statuses,
         "/v1/module/list/explorer-html": lists.pages,
         "/v1/status/modules/list": lists.statuses,
@@ -47,6 +48,10 @@ class _ModuleLists:
         if not self._host.configs(running_only=False):
             return error(_NONE_INSTALLED)
         return ok(modules=self._host.configs(running_only=True))
+
+    async def all(self, request: web.Request) -> web.Response:
+        """The same as ``running`` of every module whose settings are in order, whether or not it runs."""
+        return ok(modules=self._host.configs(running_only=False))
 
     async def pages(self, request: web.Request) -> web.Response:
         pages = [config.ui_elements.explorer_ui for config in self._host.configs(running_only=True)]

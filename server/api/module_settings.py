@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 from aiohttp import web
 
 from ..config import ServerSettings
 from ..hosting.catalogue import wire_settings, wire_variables
 from ..hosting.host import ModuleHost
-from ..hosting.setting_names import RESTART
+from ..hosting.setting_names import AUTO_START, RESTART
 from ..hosting.user_settings import SettingError
 from .envelope import error, ok
 from .owner import may_administer
@@ -74,13 +76,23 @@ class ModuleSettingsRoutes:
             notes = await self._host.change_settings(changes)
         except SettingError as refused:
             return error(str(refused), code=400)
-        return ok(message=" ".join([_what_happens(changes), *notes]))
+        happens = [self._what_happens(module_id, values) for module_id, values in changes.items()]
+        return ok(message=" ".join([*happens, *notes]))
 
-
-def _what_happens(changes: dict[str, dict[str, str]]) -> str:
-    saved = any(name.lower() != RESTART for values in changes.values() for name in values)
-    names = " and ".join(changes)
-    return f"Saved; {names} takes it up by starting anew." if saved else f"{names} is started anew."
+    def _what_happens(self, module_id: str, values: Mapping[str, str]) -> str:
+        """Say what a change leads to. A module that does not run, or is to stop, takes nothing up now."""
+        names = {name.lower() for name in values}
+        saved = "Saved; " if names - {RESTART} else ""
+        if not self._settings.launch_modules:
+            return f"{saved}{module_id} is not started by this server: start it anew by hand."
+        module, obstacle = self._host.settings_of(module_id), self._host.obstacle(module_id)
+        if module is not None and not module.auto_start and names & AUTO_START:
+            return f"{saved}{module_id} is being stopped."
+        if obstacle:
+            return f"{saved}{module_id} is stopped{', and takes it up when it is started' if saved else ''}: {obstacle}."
+        if names & AUTO_START:
+            return f"{saved}{module_id} is being started."
+        return f"{saved}{module_id} takes it up by starting anew." if saved else f"{module_id} is started anew."
 
 
 def _decode(text: str) -> dict[str, str]:

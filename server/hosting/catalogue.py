@@ -58,6 +58,7 @@ class ModuleStatus(Wire, frozen=True, kw_only=True):
 
     ``notes`` is what somebody should know of a module although it may run; they are the reason of one that runs.
     ``changed`` are the files of its program that are not what they were when its process was started.
+    ``starts_in_secs``: while it waits to be started again.
     """
 
     module_id: str
@@ -72,6 +73,7 @@ class ModuleStatus(Wire, frozen=True, kw_only=True):
     state_reason: str | None
     notes: list[str]
     changed: list[str]
+    starts_in_secs: int | None
     status_data: msgspec.Raw | None
     request_count: int
     downloadable_models: list[WireDownload]

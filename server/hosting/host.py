@@ -139,6 +139,11 @@ class ModuleHost:
         module = self._named(module_id)
         return None if module is None else module.settings
 
+    def obstacle(self, module_id: str) -> str:
+        """Return why a module is not to be started; empty when it is, or when there is no such module."""
+        module = self._named(module_id)
+        return "" if module is None else module.obstacle()
+
     async def change_settings(self, changes: Mapping[str, Mapping[str, str]]) -> list[str]:
         """Save settings (module id → name → value) as the user's own, and start these modules anew.
 

@@ -87,7 +87,7 @@ class HostedModule:
     async def begin(self) -> None:
         """Register the routes, and start the module in the background unless something speaks against it."""
         self._register_routes()
-        obstacle = self._obstacle()
+        obstacle = self.obstacle()
         if self.found.error:
             await self.standing.change(State.FAILED, self.found.error)
         elif obstacle:
@@ -98,6 +98,18 @@ class HostedModule:
         elif self.settings is not None:
             self.standing.note("the server was told not to start modules (launch_modules); start it by hand")
             self._parts.gate.open(self.settings.queue, self.module_id)
+
+    def obstacle(self) -> str:
+        """Return why the module is not to be started; empty when it is."""
+        module, server = self.settings, self._parts.settings
+        if module is None:
+            return ""
+        incompatible = module.incompatibility(server.compatible_version, self._parts.machine)
+        if incompatible:
+            return incompatible
+        if server.launch_modules and not module.auto_start:
+            return "it is not started by itself (LaunchSettings.AutoStart is false)"
+        return ""
 
     def is_as(self, found: FoundModule) -> bool:
         """Whether what was found now asks for nothing else than what was found before."""
@@ -155,18 +167,6 @@ class HostedModule:
         task, self._bringing_up = self._bringing_up, None
         await _end_task(task)
 
-    def _obstacle(self) -> str:
-        """Why the module is not to be started; empty when it is."""
-        module, server = self.settings, self._parts.settings
-        if module is None:
-            return ""
-        incompatible = module.incompatibility(server.compatible_version, self._parts.machine)
-        if incompatible:
-            return incompatible
-        if server.launch_modules and not module.auto_start:
-            return "it is not started by itself (LaunchSettings.AutoStart is false)"
-        return ""
-
     async def _bring_up(self, module: ModuleSettings) -> None:
         try:
             await self.program.installing()
@@ -219,7 +219,7 @@ class HostedModule:
         if module is None:
             routes.withdraw_module(self.module_id)
         else:
-            idle = bool(self._obstacle())
+            idle = bool(self.obstacle())
             routes.set_module(module.module_id, routes_of(module), idle=idle, complete=not self.found.error)
 
     def see_routes(self) -> None:
@@ -327,6 +327,7 @@ class HostedModule:
             state_reason=reason or None,
             notes=notes,
             changed=changed,
+            starts_in_secs=self.standing.starts_in,
             status_data=worker.status_data if worker else None,
             request_count=self._supervisor.past_requests + (worker.request_count if worker else 0),
             downloadable_models=wire_downloads(module) if module else [],

@@ -9,6 +9,8 @@ from .user_settings import Place, SettingError
 
 RESTART = "restart"
 """Not a setting: start the module anew, with nothing changed."""
+AUTO_START = frozenset({"autostart", "activate"})
+"""The two names of whether a module runs."""
 MAX_VALUE = 32 * 1024
 """Characters of a value; no system takes much longer environment variables."""
 _VERBOSITIES = ("quiet", "info", "loud")

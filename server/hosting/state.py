@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import enum
+import math
+import time
 from collections.abc import Awaitable, Callable
 
 
@@ -34,10 +36,15 @@ class Standing:
         self.was_ready = False
         """It has been ready since the server started."""
         self.starts = 0
+        self._next_start: float | None = None
 
-    async def change(self, state: State, reason: str = "") -> None:
-        """Go to a state. The reason says why, and what to do where somebody must act."""
+    async def change(self, state: State, reason: str = "", starts_in: float | None = None) -> None:
+        """Go to a state. The reason says why, and what to do where somebody must act.
+
+        ``starts_in``: seconds until the next start, where one is planned.
+        """
         self.state, self.reason = state, reason
+        self._next_start = None if starts_in is None else time.monotonic() + starts_in
         self.was_ready = self.was_ready or state is State.READY
         self.starts += state is State.STARTING
         await self._changed(state, reason)
@@ -45,6 +52,11 @@ class Standing:
     def note(self, reason: str) -> None:
         """Say more about the state it is in."""
         self.reason = reason
+
+    @property
+    def starts_in(self) -> int | None:
+        """Whole seconds until the next start; ``None`` when none is planned."""
+        return None if self._next_start is None else max(0, math.ceil(self._next_start - time.monotonic()))
 
 
 def compatible_word(standing: Standing, *, auto_start: bool, compatible: bool) -> str:

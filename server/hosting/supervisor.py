@@ -124,7 +124,7 @@ class Supervisor:
         return await self._back_off(end.reason, delay)
 
     async def _back_off(self, reason: str, delay: float) -> bool:
-        await self.standing.change(State.BACKOFF, f"{reason}; it is started again in {delay:.0f} s")
+        await self.standing.change(State.BACKOFF, f"{reason}; it is started again after {delay:.0f} s", delay)
         try:
             await asyncio.wait_for(self._stopping.wait(), delay)
         except asyncio.TimeoutError:

@@ -124,7 +124,7 @@ def test_a_rejoined_reply_can_be_stopped(chat: Explorer) -> None:
 
 def test_a_new_chat_is_forgotten_by_a_reload(chat: Explorer) -> None:
     command_id = count(chat, ENDLESS)
-    chat.part("clear").click()
+    chat.begin_anew()
     chat.page.reload()
     expect(chat.part("send")).to_be_enabled()
     expect(chat.part("log")).to_be_empty()

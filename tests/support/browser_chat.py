@@ -19,6 +19,8 @@ EVENTS = "**/v1/commands/*/events*"
 _EVENTS_OF = re.compile(r"/v1/commands/([^/]+)/events")
 
 _COUNTER = """
+import json
+import re
 import time
 
 from codeproject_ai_sdk import JSON, ModuleRunner, RequestData
@@ -26,22 +28,31 @@ from codeproject_ai_sdk import JSON, ModuleRunner, RequestData
 
 class Counter(ModuleRunner):
     def process(self, data: RequestData) -> JSON:
+        said = json.loads(data.get_value("history") or "[]")
+        if (data.get_value("prompt") or "").startswith("full") and len(said) > 1:
+            return {"success": False, "error": "That is too much.", "error_code": "context_length_exceeded"}
         return self.count
 
     def count(self, data: RequestData) -> JSON:
-        answer = {"success": True, "stop_reason": "completed"}
+        names = ("history", "max_tokens", "temperature", "system_prompt")
+        answer = {"success": True, "stop_reason": "completed", "sent": {name: data.get_value(name) for name in names}}
         thought, _, prompt = (data.get_value("prompt") or "1").rpartition("|")
+        how, number = re.fullmatch(r"(.*?) ?(\\d*)", prompt, re.DOTALL).groups()
         for length in range(1, len(thought) + 1):
             answer["reasoning"] = thought[:length]
             data.reply.update(reasoning=thought[:length])
             if length == 1 and thought.endswith("?"):
                 while not data.reply.cancelled:
                     time.sleep(0.03)
-        for number in range(1, int(prompt) + 1):
+        for number in range(1, int(number or 1) + 1):
             if data.reply.cancelled:
                 return {**answer, "reply": data.reply.text, "stop_reason": "cancelled"}
-            data.reply.write(f"{number} ")
+            data.reply.write(f"{number}\\n" if how == "tall" else f"{number} ")
             time.sleep(0.03)
+        if how == "fail":
+            return {**answer, "success": False, "error": "It broke."}
+        if how == "cut":
+            answer.update(stop_reason="length", usage={"completion_tokens": number})
         return {**answer, "reply": data.reply.text}
 
 
@@ -102,6 +113,8 @@ def add_counting_chat(modules: Path) -> None:
     """Adds LlamaChat's own page, over a module that counts up to the number in the prompt, one chat at a time.
 
     What stands before a "|" in the prompt it thinks first; when that ends with "?", it thinks until it is stopped.
+    A word before the number: "tall" gives each number a line, "fail" ends with an error, "cut" as if that many tokens
+    were the most, and "full" refuses a history of more than one turn. Its result tells in ``sent`` what it was sent.
     """
     folder = modules / MODULE
     folder.mkdir(parents=True)

@@ -102,6 +102,11 @@ class Explorer:
         self.part("stop").click()
         self.wait_for_state("cancelled")
 
+    def begin_anew(self) -> None:
+        """Begins a new chat, and says yes when the page asks."""
+        self.page.once("dialog", lambda dialog: dialog.accept())
+        self.part("clear").click()
+
     def alter(self, path: str, change: Any) -> None:
         """Passes every JSON answer of `path` through `change(dict)` before the page sees it."""
 

@@ -293,6 +293,34 @@ async def test_the_native_view(api: Api) -> None:
             assert answer.status == 404
 
 
+async def test_the_list_can_be_of_live_commands_alone_and_without_what_is_large(api: Api) -> None:
+    server, client = api
+    claim, running = await start(server, client)
+    await write(server, running, "Hello ", "there")
+    waiting = (await post(client, "/v1/demo/long"))["commandId"]
+    stopped = (await post(client, "/v1/demo/long"))["commandId"]
+    await cancel(client, stopped)
+
+    async def listed(query: str) -> list[dict[str, Any]]:
+        async with client.get(f"/v1/commands?{query}") as answer:
+            body = await answer.json()
+        assert body["total"] == len(body["commands"])
+        commands: list[dict[str, Any]] = body["commands"]
+        return commands
+
+    live = await listed("state=live&brief=true")
+    assert [command["id"] for command in live] == [waiting, running]
+    assert (live[1]["state"], live[1]["text_length"], live[1]["route"]) == ("running", 11, "demo/long")
+    assert not {"text", "fields", "last_seq", "result"} & live[1].keys()
+    assert [command["id"] for command in await listed("state=ended")] == [stopped]
+    assert [command["id"] for command in await listed("state=queued,cancelled")] == [stopped, waiting]
+    await server.finish(claim, reply="Hello there")
+    (ended,) = await listed("state=completed")
+    assert (ended["text"], ended["result"]["reply"]) == ("Hello there", "Hello there")
+    async with client.get("/v1/commands?state=asleep") as answer:
+        assert (answer.status, "live, ended, queued" in (await answer.json())["error"]) == (400, True)
+
+
 async def test_owners_cannot_see_each_others_commands(tmp_path: Path) -> None:
     async with running_api(tmp_path, api_keys={"key-a": "ann", "key-b": "bob"}) as (server, client):
         ann, bob = {"Authorization": "Bearer key-a"}, {"X-API-Key": "key-b"}
