@@ -109,7 +109,7 @@ class CommandRoutes:
 
 
 def _states(request: web.Request) -> frozenset[CommandState]:
-    """The states that ``state`` names, separated by commas; ``live`` and ``ended`` stand for several. All without it."""
+    """The states that ``state`` names, separated by commas (``live`` and ``ended`` are several); without it, all."""
     names = [name for name in request.query.get("state", "").lower().split(",") if name]
     try:
         return frozenset().union(*(_GROUPS.get(name) or {CommandState(name)} for name in names or _GROUPS))

@@ -89,7 +89,8 @@ class ModuleSettingsRoutes:
         if module is not None and not module.auto_start and names & AUTO_START:
             return f"{saved}{module_id} is being stopped."
         if obstacle:
-            return f"{saved}{module_id} is stopped{', and takes it up when it is started' if saved else ''}: {obstacle}."
+            later = ", and takes it up when it is started" if saved else ""
+            return f"{saved}{module_id} is stopped{later}: {obstacle}."
         if names & AUTO_START:
             return f"{saved}{module_id} is being started."
         return f"{saved}{module_id} takes it up by starting anew." if saved else f"{module_id} is started anew."
