@@ -75,7 +75,7 @@ class LlamaChatAdapter(ModuleRunner):
                 cancelled=lambda: data.reply.cancelled,
             )
         except LlamaChatError as problem:
-            return _failure(str(problem))
+            return _failure(str(problem), problem.code)
         return partial(self.long_process, chat=chat, request=request)
 
     def long_process(self, data: RequestData, chat: LlamaChat, request: Request) -> JSON:
@@ -85,7 +85,8 @@ class LlamaChatAdapter(ModuleRunner):
         try:
             finish = _stream(chat.generate(request), writer)
         except LlamaChatError as problem:
-            return {**_failure(str(problem)), "reply": data.reply.text, "processMs": _milliseconds_since(started)}
+            so_far = {"reply": data.reply.text, "processMs": _milliseconds_since(started)}
+            return {**_failure(str(problem), problem.code), **so_far}
         return {
             "success": True,
             "reply": data.reply.text,
@@ -226,8 +227,8 @@ def _all_values(data: RequestData, name: str) -> list[str]:
     return found
 
 
-def _failure(error: str) -> JSON:
-    return {"success": False, "error": error}
+def _failure(error: str, code: str = "") -> JSON:
+    return {"success": False, "error": error, **({"error_code": code} if code else {})}
 
 
 def _milliseconds_since(started: float) -> int:

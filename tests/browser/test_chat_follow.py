@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.support.browser_chat import EVENTS, Traffic, add_counting_chat, asked, counted, record_of
+from tests.support.browser_chat import EVENTS, Traffic, asked, counted, record_of
 from tests.support.browser_explorer import MODULE, Explorer
 from tests.support.browser_session import Visitor
 from tests.support.server_process import ServerProcess
@@ -18,23 +18,13 @@ HOSTILE = "<b>Hm</b> <img src=x>"
 STORED = f"{MODULE}_conversation"
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """A server whose LlamaChat counts up to the number in the prompt, one chat at a time."""
-    folder = tmp_path_factory.mktemp("counting")
-    add_counting_chat(folder / "modules")
-    with ServerProcess(folder, folder / "modules") as process:
-        process.wait_ready(MODULE)
-        yield process
-
-
 @pytest.fixture
-def chat(guest: Visitor, server: ServerProcess) -> Explorer:
-    return opened(guest, server)
+def chat(guest: Visitor, counting: ServerProcess) -> Explorer:
+    return opened(guest, counting)
 
 
-def opened(guest: Visitor, server: ServerProcess) -> Explorer:
-    explorer = Explorer(guest.tab(), server.url).open(f"#{MODULE}")
+def opened(guest: Visitor, counting: ServerProcess) -> Explorer:
+    explorer = Explorer(guest.tab(), counting.url).open(f"#{MODULE}")
     explorer.inside()
     return explorer
 
@@ -131,9 +121,9 @@ def test_a_new_chat_is_forgotten_by_a_reload(chat: Explorer) -> None:
     assert record_of(chat, command_id)["state"] in ("cancelling", "cancelled")
 
 
-def test_two_tabs_do_not_share_a_conversation(guest: Visitor, chat: Explorer, server: ServerProcess) -> None:
+def test_two_tabs_do_not_share_a_conversation(guest: Visitor, chat: Explorer, counting: ServerProcess) -> None:
     count(chat, ENDLESS)
-    other = opened(guest, server)
+    other = opened(guest, counting)
     expect(other.part("log")).to_be_empty()
     other.page.reload()
     expect(other.part("send")).to_be_enabled()
@@ -161,14 +151,14 @@ def test_a_reply_that_the_server_does_not_know_ends_quietly(chat: Explorer) -> N
     assert chat.reply() == counted(5)
 
 
-def test_a_waiting_chat_tells_its_place(chat: Explorer, server: ServerProcess) -> None:
-    before = [server.post("/v1/text/chat", prompt=ENDLESS)["commandId"] for _ in range(4)]
+def test_a_waiting_chat_tells_its_place(chat: Explorer, counting: ServerProcess) -> None:
+    before = [counting.post("/v1/text/chat", prompt=ENDLESS)["commandId"] for _ in range(4)]
     status = chat.part("status")
     traffic = Traffic.of(chat.page)
     asked(chat, "20")
     for place in ("3 chats before", "2 chats before", "1 chat before", "yours is next"):
         expect(status).to_contain_text(place)
-        server.post(f"/v1/{MODULE}/cancel_command", commandId=before.pop())
+        counting.post(f"/v1/{MODULE}/cancel_command", commandId=before.pop())
     chat.wait_for_state("completed")
     expect(status).to_have_text("")
     assert chat.reply() == counted(20)
@@ -177,15 +167,15 @@ def test_a_waiting_chat_tells_its_place(chat: Explorer, server: ServerProcess) -
 
 @pytest.mark.parametrize("way", ["streamed", "polled"])
 def test_a_killed_and_restarted_server_loses_and_repeats_nothing(
-    chat: Explorer, server: ServerProcess, way: str
+    chat: Explorer, counting: ServerProcess, way: str
 ) -> None:
     if way == "polled":
         block(chat.page)
     traffic = Traffic.of(chat.page)
     command_id = count(chat, 200)
-    server.kill()
+    counting.kill()
     expect(chat.part("status")).to_contain_text("does not answer")
-    server.start()
+    counting.start()
     chat.wait_for_state("completed")
     assert chat.reply() == counted(200)
     expect(chat.part("status")).to_have_text("")

@@ -47,21 +47,23 @@ def test_a_working_module_is_shown_busy_and_then_ready(explorer: Explorer) -> No
 
 
 @pytest.mark.parametrize(
-    ("word", "reason"),
+    ("word", "shown", "reason"),
     [
-        ("Installing", None),
-        ("Starting", None),
-        ("Backoff", "exit code 3: <b>no such module</b>"),
-        ("Failed", "line 3: key Queue"),
-        ("Stopping", None),
-        ("Stopped", None),
+        ("Installing", "Installing", None),
+        ("Starting", "Starting", None),
+        ("Backoff", "Waiting", "exit code 3: <b>no such module</b>"),
+        ("Failed", "Failed", "line 3: key Queue"),
+        ("Stopping", "Stopping", None),
+        ("Stopped", "Stopped", None),
     ],
 )
-def test_a_module_that_is_not_ready_says_why(guest: Visitor, server_url: str, word: str, reason: str | None) -> None:
+def test_a_module_that_is_not_ready_says_why(
+    guest: Visitor, server_url: str, word: str, shown: str, reason: str | None
+) -> None:
     explorer = Explorer(guest.tab(), server_url)
     explorer.alter("module/list/status", in_state(word, reason))
     explorer.open("#LlamaChat")
-    expect(explorer.list_entry(MODULE).locator(".word")).to_have_text(word)
+    expect(explorer.list_entry(MODULE).locator(".word")).to_have_text(shown)
     callout = explorer.panel().locator(".callout")
     expect(callout).to_be_visible()
     if reason:

@@ -23,6 +23,7 @@ CHROMIUM_FLAGS = [
 ]
 WAIT_MS = 30_000
 PHONE = (360, 740)
+LAPTOP, TALL_PHONE = (1280, 800), (390, 844)
 DESKTOP = (1280, 860)
 
 
@@ -93,8 +94,8 @@ def visitor(
     context = browser.new_context(
         viewport={"width": size[0], "height": size[1]},
         color_scheme=scheme,
-        is_mobile=size == PHONE,
-        has_touch=size == PHONE,
+        is_mobile=size in (PHONE, TALL_PHONE),
+        has_touch=size in (PHONE, TALL_PHONE),
     )
     try:
         yield Visitor(context)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .context import Context, Outcome
-from .errors import EngineStoppedError, LlamaChatError, RequestRefusedError
+from .errors import EngineStoppedError, LlamaChatError, PromptTooLongError, RequestRefusedError
 from .figures import Figures, Meter, Now
 from .fingerprint import fingerprint
 from .grammar_check import check_grammar
@@ -101,7 +101,7 @@ class Engine:
         return generation
 
     def check(self, request: Request) -> None:
-        """Raise ``RequestRefusedError`` when the prompt is empty or does not fit into the context.
+        """Raise ``RequestRefusedError`` when the prompt is empty, ``PromptTooLongError`` when it does not fit.
 
         Also when the grammar would do harm, or a bias is for a token that the model does not have.
         """
@@ -109,7 +109,7 @@ class Engine:
         if count == 0:
             raise RequestRefusedError("The prompt is empty.")
         if count >= limit:
-            raise RequestRefusedError(
+            raise PromptTooLongError(
                 f"The prompt is too long: it has {count} tokens, and the context holds {limit}, "
                 "the reply included. Shorten the prompt, or start a new conversation."
             )

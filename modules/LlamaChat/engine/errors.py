@@ -4,7 +4,9 @@ from __future__ import annotations
 
 
 class LlamaChatError(Exception):
-    """Base of every error of this module; its text is shown to the user."""
+    """Base of every error of this module; its text is shown to the user, ``code`` is for programs."""
+
+    code = ""
 
 
 class ModelUnavailableError(LlamaChatError):
@@ -13,6 +15,12 @@ class ModelUnavailableError(LlamaChatError):
 
 class RequestRefusedError(LlamaChatError):
     """The request itself cannot be served: empty, too long, or with values out of range."""
+
+
+class PromptTooLongError(RequestRefusedError):
+    """The conversation is longer than the context; a shorter one would be served."""
+
+    code = "context_length_exceeded"
 
 
 class EngineStoppedError(LlamaChatError):
