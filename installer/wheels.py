@@ -13,7 +13,7 @@ _INDEX = re.compile(r"^\s*--extra-index-url[\s=]+(\S+)", re.MULTILINE)
 
 def indexes_named_in(requirements: Iterable[Path]) -> list[str]:
     """The distinct ``--extra-index-url`` values of some requirements files, in order."""
-    return list(dict.fromkeys(url for file in requirements for url in _INDEX.findall(file.read_text("utf-8"))))
+    return list(dict.fromkeys(url for file in requirements for url in _INDEX.findall(file.read_text("utf-8-sig"))))
 
 
 def reachable(indexes: Iterable[str], patience: float = 4.0) -> bool:

@@ -12,6 +12,7 @@ from .api.application import add_module_routes, new_application, own_paths
 from .api.channel import Channel
 from .api.command_polls import CommandPolls
 from .api.commands import CommandRoutes
+from .api.connections import ConnectionLimits, Connections
 from .api.logs import LogRoutes
 from .api.module_list import add_routes as add_module_list
 from .api.module_routes import ModuleRoutes
@@ -28,6 +29,7 @@ from .commands.routing import RouteTable
 from .commands.workers import WorkerRegistry
 from .config import ROOT, ServerSettings
 from .data_folder import DataFolder
+from .descriptors import room_for_connections
 from .hosting.host import ModuleHost
 from .log_book import LogBook
 
@@ -52,11 +54,14 @@ class App:
         )
         self.retention = Retention(self.broker, kept, clock)
         self.queue_protocol = QueueProtocol(self.dispatcher, self.workers)
+        self.connections = Connections(_connection_limits(settings), lambda text: self.log.add(text, "warning"))
         self.web = self._web(BodyReader(spool, settings.max_body_bytes))
+        self._listening: list[socket.socket] = []
         self._runner = web.AppRunner(
             self.web,
             handler_cancellation=True,
             access_log=None,
+            keepalive_timeout=settings.idle_timeout,
             shutdown_timeout=1.0,
             auto_decompress=False,  # bodies are unpacked where they are read: bounded, and checked to their end
         )
@@ -66,6 +71,7 @@ class App:
         timeout = self.settings.response_timeout
         module_routes = ModuleRoutes(self.dispatcher, self.routes, polls, bodies, timeout)
         app = new_application(self.settings, self.log, module_routes.handle)
+        app.middlewares.insert(0, self.connections.middleware)
         app.router.add_get("/v1/channel", Channel(self.dispatcher, self.workers, self.log).handle)
         self.queue_protocol.add_to(app)
         CommandRoutes(self.dispatcher).add_to(app)
@@ -80,7 +86,13 @@ class App:
 
     async def start(self) -> int:
         """Start everything; return the port. Raises ``OSError`` when the port is taken."""
-        sockets = _bind(self.settings)
+        sockets = self._listening = _bind(self.settings)
+        if self.connections.limits.most < self.settings.max_connections:
+            self.log.add(
+                f"Only {self.connections.limits.most} connections at a time: the system lets this process open no more "
+                "files (ulimit -n).",
+                "warning",
+            )
         port = int(sockets[0].getsockname()[1])
         try:
             await self._runner.setup()
@@ -94,13 +106,11 @@ class App:
             # Their routes too; who knocks meanwhile waits at the bound port, instead of being told 404.
             await self.host.set_port(port)
             await self.host.start()
-            for bound in sockets:
-                await web.SockSite(self._runner, bound).start()
+            assert self._runner.server is not None
+            self.connections.serve(sockets, self._runner.server)
             await self.dispatcher.fail_unserved(route.queue for route in self.routes.all())
         except BaseException:
-            for bound in sockets:
-                bound.close()
-            await self._runner.cleanup()
+            await self._close_connections()
             raise
         return port
 
@@ -111,8 +121,23 @@ class App:
         await self.retention.stop()
         await self.queue_protocol.close()
         await self.dispatcher.close()
-        await self._runner.cleanup()
+        await self._close_connections()
         await self.broker.close()
+
+    async def _close_connections(self) -> None:
+        await self.connections.close()
+        for bound in self._listening:
+            bound.close()
+        await self._runner.cleanup()
+
+
+def _connection_limits(settings: ServerSettings) -> ConnectionLimits:
+    return ConnectionLimits(
+        most=room_for_connections(settings.max_connections),
+        header=settings.header_timeout,
+        idle=settings.idle_timeout,
+        body=settings.body_timeout,
+    )
 
 
 def _bind(settings: ServerSettings) -> list[socket.socket]:

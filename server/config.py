@@ -12,6 +12,7 @@ import json5
 import msgspec
 
 from .text import well_formed
+from .text_file import read_text
 
 ROOT = Path(__file__).resolve().parent.parent
 """The folder of the installation: ``server/``, ``sdk/``, ``modules/`` and ``explorer/`` are in it."""
@@ -53,6 +54,10 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     drain: float = 5.0
     module_drain: float = 30.0
     max_body_bytes: int = 128 * 1024 * 1024
+    max_connections: int = 4096
+    header_timeout: float = 30.0
+    idle_timeout: float = 300.0
+    body_timeout: float = 60.0
 
     def address(self, port: int) -> str:
         """The address of the server, without a slash at its end."""
@@ -120,7 +125,7 @@ def _from_file(named: str | None) -> dict[str, Any]:
     if not named and not path.exists():
         return {}
     try:
-        values = json5.loads(path.read_text(encoding="utf-8-sig"))
+        values = json5.loads(read_text(path))
     except (OSError, ValueError) as error:
         raise SettingsError(f"The settings file {path} cannot be read: {error}") from None
     if not isinstance(values, dict):

@@ -57,7 +57,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _version_in_settings() -> str:
     """Read the version without a parser that knows comments: it is the first of its name in the file."""
-    for line in (MODULE_DIR / "modulesettings.json").read_text("utf-8").splitlines():
+    for line in (MODULE_DIR / "modulesettings.json").read_text("utf-8-sig").splitlines():
         key, _, value = line.strip().partition(":")
         if key == '"Version"':
             return value.strip(' ",')

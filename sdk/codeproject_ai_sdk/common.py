@@ -9,6 +9,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Union
 
+from .texts import read_text
+
 __all__ = [
     "JSON",
     "LongProcess",
@@ -82,7 +84,7 @@ def dump_tensors() -> None:
 def check_installed_packages(requirements_path: str | Path, report: bool = False) -> list[str]:
     """Return the names in a requirements file that are not installed; ``report`` prints each of them."""
     missing = []
-    for line in Path(requirements_path).read_text(encoding="utf-8").splitlines():
+    for line in read_text(Path(requirements_path)).splitlines():
         name = _requirement_name(line)
         if name and not _is_installed(name):
             missing.append(name)

@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from .texts import read_text
+
 # One alternative keeps strings whole, so that "//" inside a URL is not taken for a comment.
 _STRING_OR_COMMENT = re.compile(r'"(?:\\.|[^"\\])*"|//[^\r\n]*|/\*.*?\*/', re.DOTALL)
 _STRING_OR_COMMA = re.compile(r'"(?:\\.|[^"\\])*"|,(?=\s*[}\]])')
@@ -15,7 +17,7 @@ _STRING_OR_COMMA = re.compile(r'"(?:\\.|[^"\\])*"|,(?=\s*[}\]])')
 def read_module_settings(folder: str | Path) -> tuple[str, dict[str, Any]]:
     """Return the module id and its settings from a module's folder; ``("", {})`` when there are none to read."""
     try:
-        document = json.loads(_plain((Path(folder) / "modulesettings.json").read_text(encoding="utf-8-sig")))
+        document = json.loads(_plain(read_text(Path(folder) / "modulesettings.json")))
         module_id, settings = next(iter(document["Modules"].items()))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, StopIteration):
         return "", {}

@@ -19,6 +19,7 @@ OnLine = Callable[[str, bool], None]
 """Called with every line and whether it came from stderr."""
 
 MAX_BYTES_PER_SECOND = 4 * 1024 * 1024
+MAX_LINES_PER_SECOND = 20_000
 """A process that prints faster waits: reading goes on in the next second."""
 _OUTPUT_AFTER_EXIT = 0.5
 _KILLED_SECONDS = 10.0
@@ -35,6 +36,7 @@ class _Output(asyncio.SubprocessProtocol):
         self._transport: asyncio.SubprocessTransport | None = None
         self._second = 0
         self._bytes = 0
+        self._lines = 0
         loop = asyncio.get_running_loop()
         self.ended: asyncio.Future[None] = loop.create_future()
         self.drained: asyncio.Future[None] = loop.create_future()
@@ -44,9 +46,10 @@ class _Output(asyncio.SubprocessProtocol):
 
     def pipe_data_received(self, fd: int, data: bytes | str) -> None:
         chunk = data if isinstance(data, bytes) else data.encode()
-        for line in self._splitters.setdefault(fd, LineSplitter()).feed(chunk):
+        lines = self._splitters.setdefault(fd, LineSplitter()).feed(chunk)
+        for line in lines:
             self._on_line(line, fd == _STDERR)
-        self._slow_down(fd, len(chunk))
+        self._slow_down(fd, len(chunk), len(lines))
 
     def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
         self._last_line(fd)
@@ -68,13 +71,15 @@ class _Output(asyncio.SubprocessProtocol):
         for line in self._splitters.pop(fd, LineSplitter()).end():
             self._on_line(line, fd == _STDERR)
 
-    def _slow_down(self, fd: int, size: int) -> None:
+    def _slow_down(self, fd: int, size: int, lines: int) -> None:
         second = int(time.monotonic())
         if second != self._second:
-            self._second, self._bytes = second, 0
+            self._second, self._bytes, self._lines = second, 0, 0
         self._bytes += size
+        self._lines += lines
+        too_fast = self._bytes > MAX_BYTES_PER_SECOND or self._lines > MAX_LINES_PER_SECOND
         pipe = self._transport.get_pipe_transport(fd) if self._transport is not None else None
-        if self._bytes > MAX_BYTES_PER_SECOND and isinstance(pipe, asyncio.ReadTransport):
+        if too_fast and isinstance(pipe, asyncio.ReadTransport):
             pipe.pause_reading()
             asyncio.get_running_loop().call_later(1.0, _resume, pipe)
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..text_file import read_text
 from .module_settings import Scalar
 
 Place = tuple[str, str]
@@ -40,7 +41,7 @@ def save(path: Path, changes: Mapping[str, Mapping[Place, Scalar]]) -> None:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        settings = json.loads(path.read_text(encoding="utf-8-sig"))
+        settings = json.loads(read_text(path))
     except FileNotFoundError:
         return {}
     except OSError as error:

@@ -43,6 +43,8 @@ class ServerProcess:
         self.modules = modules
         self.port = port
         self.environment = environment
+        self.descriptors: int | None = None
+        """How many files the server and its modules may have open; ``None``: as many as the system says."""
         self.output: list[str] = []
         self.process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
@@ -63,6 +65,8 @@ class ServerProcess:
         """Start the server and wait until it listens. A restart keeps the port."""
         command = [sys.executable, "-m", "server", "--port", str(self.port)]
         command += ["--data-dir", str(self.folder / "data"), "--modules-dir", str(self.modules)]
+        if self.descriptors is not None:
+            command = ["bash", "-c", f'ulimit -n {self.descriptors} && exec "$@"', "bash", *command]
         shared = {"MILLRACE_ENVIRONMENTS_DIR": str(ROOT / "data" / "environments")}
         environment = {**os.environ, **shared, **self.environment}
         self.output = []

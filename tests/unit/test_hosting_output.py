@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from server.hosting.module_log import ModuleLog, split_level
-from server.hosting.output_lines import LineSplitter, RateLimit
+from server.hosting.output_lines import LINES_PER_READ, LineSplitter, RateLimit
 from server.log_book import LogBook
 
 
@@ -38,6 +40,42 @@ def test_a_line_without_end_is_cut_and_counted_and_keeps_no_memory() -> None:
 
 def test_a_long_line_that_comes_at_once_is_cut_too() -> None:
     assert LineSplitter(max_bytes=3).feed(b"abcdef\nxy\n") == ["abc … (3 more bytes)", "xy"]
+
+
+@pytest.mark.parametrize("flood", [b"\r", b"\n", b"\r\n", b"a\r", b" \r\n", b"ab\n"])
+def test_a_flood_of_line_ends_is_little_work(flood: bytes) -> None:
+    """Counted in calls of functions, because clocks depend on the machine."""
+    calls = 0
+
+    def count(_frame: object, event: str, _arg: object) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    splitter = LineSplitter()
+    chunk = flood * (65536 // len(flood))
+    lines: list[str] = []
+    sys.setprofile(count)
+    try:
+        for _ in range(8):
+            lines += splitter.feed(chunk)
+    finally:
+        sys.setprofile(None)
+    assert calls < 8 * 10 * (LINES_PER_READ + 10)
+    assert len(lines) <= 8 * (LINES_PER_READ + 1)
+    if not flood.strip(b"\r\n"):
+        assert (lines, calls < 1000) == ([], True)
+
+
+def test_of_many_lines_at_once_the_first_and_the_last_stay() -> None:
+    splitter = LineSplitter()
+    lines = splitter.feed(b"".join(b"%d\r" % number for number in range(10_000)) + b"rest")
+    assert lines[:2] == ["0", "1"]
+    assert lines[-2:] == ["9998", "9999"]
+    assert len(lines) == LINES_PER_READ
+    (gap,) = [number for number, line in enumerate(lines) if "left out" in line]
+    assert lines[gap] == f"… {10_000 - LINES_PER_READ + 1} lines left out"
+    assert int(lines[gap + 1]) - int(lines[gap - 1]) - 1 == 10_000 - LINES_PER_READ + 1
+    assert splitter.feed(b" of it\n") == ["rest of it"]
 
 
 def test_the_rate_is_limited_and_what_was_dropped_is_told() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from codeproject_ai_sdk.texts import read_text
 from engine.errors import ModelUnavailableError, RequestRefusedError
 from engine.model import Model
 
@@ -96,7 +97,7 @@ def _chosen(model: Model, chat_format: str) -> ChatFormat:
     if chat_format.endswith((".jinja", ".jinja2")):
         path = Path(model.path.parent, chat_format)
         try:
-            return ChatFormat(path.read_text("utf-8"))
+            return ChatFormat(read_text(path))
         except (OSError, ValueError) as problem:
             raise ModelUnavailableError(f"{SETTING}: the file {path} cannot be read: {problem}.") from problem
     if chat_format:
@@ -106,7 +107,7 @@ def _chosen(model: Model, chat_format: str) -> ChatFormat:
             f"The model file {model.path} has no chat template, so it cannot hold a conversation. Choose a model made "
             f"for chat; its name often ends in Instruct, chat or it. If it is one: {_choices()}"
         )
-    return ChatFormat(model.chat_template)
+    return ChatFormat(model.chat_template.removeprefix("\ufeff"))
 
 
 def _choices() -> str:

@@ -1,0 +1,241 @@
+"""The open connections: how many there may be, and how long one may do nothing.
+
+A connection that waits for an answer, follows a reply or speaks as a channel may do so as long as it likes. One that
+sends nothing, or half a request, may not; and when there are too many, the one that has done nothing for longest makes
+room for a new one. So nobody can use up the descriptors that the modules need.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import enum
+import socket
+import time
+from collections.abc import Callable
+from typing import cast
+
+import msgspec
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from .bad_request import BadRequestError
+
+_SWEEP_SECONDS = 1.0
+_TRY_AGAIN_SECONDS = 0.2
+_SAY_AGAIN_SECONDS = 60.0
+_FULL = (
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 5\r\n"
+    b"Connection: close\r\nContent-Length: %d\r\n\r\n%b"
+)
+_FULL_BODY = b'{"success":false,"code":503,"error":"The server has as many connections as it can. Try again soon."}'
+
+
+class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """``most``: connections at a time. The others are seconds.
+
+    ``header``: from the first byte, or from the connection, to the end of a request's headers; ``idle``: between two
+    requests; ``body``: without a byte of a body that has begun.
+    """
+
+    most: int
+    header: float
+    idle: float
+    body: float
+
+
+class BodyStalledError(BadRequestError, asyncio.TimeoutError):
+    """Nothing more has come of a body. To aiohttp it is a time-out, after which it gives up reading."""
+
+
+class _Doing(enum.Enum):
+    HEADER = "header"
+    ANSWERING = "answering"
+    NOTHING = "nothing"
+
+
+class Connections:
+    """Accepts connections and watches them. Its ``middleware`` must be the outermost of the application."""
+
+    def __init__(
+        self, limits: ConnectionLimits, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.limits = limits
+        self._say = say
+        self._clock = clock
+        self._open: dict[object, _Connection] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._said = float("-inf")
+
+    def serve(self, sockets: list[socket.socket], server: web.Server) -> None:
+        """Accept what comes to these listening sockets, until ``close``."""
+        for listening in sockets:
+            listening.setblocking(False)
+            self._tasks.append(asyncio.create_task(self._accept(listening, server)))
+        self._tasks.append(asyncio.create_task(self._watch()))
+
+    async def close(self) -> None:
+        """Accept and watch no more. The connections that are open are the server's to end."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @property
+    def middleware(self) -> Middleware:
+        """Notes on each connection what it is doing."""
+
+        @web.middleware
+        async def note(request: web.Request, handler: Handler) -> web.StreamResponse:
+            connection = self._open.get(request.protocol)
+            if connection is None:
+                return await handler(request)
+            connection.answering(request)
+            try:
+                return await handler(request)
+            finally:
+                connection.answered()
+
+        return note
+
+    def sweep(self) -> None:
+        """End what has done nothing for too long."""
+        now = self._clock()
+        for connection in list(self._open.values()):
+            connection.check(now, self.limits)
+
+    # --- inside -----------------------------------------------------------------------------------
+
+    def opened(self, handler: object, connection: _Connection) -> None:
+        """Note a connection that has been made."""
+        self._open[handler] = connection
+
+    def lost(self, handler: object) -> None:
+        """Forget a connection that has ended."""
+        self._open.pop(handler, None)
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP_SECONDS)
+            self.sweep()
+
+    async def _accept(self, listening: socket.socket, server: web.Server) -> None:
+        """One after another, so that their number is known at every moment; the others wait at the port."""
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                accepted, _ = await loop.sock_accept(listening)
+            except OSError as error:
+                self._tell(f"No connection can be accepted: {error.strerror or error}. It is tried again.")
+                await asyncio.sleep(_TRY_AGAIN_SECONDS)
+                continue
+            try:
+                await self._admit(accepted, server)
+            except OSError:  # it is gone already
+                accepted.close()
+
+    async def _admit(self, accepted: socket.socket, server: web.Server) -> None:
+        if not await self._make_room():
+            _refuse(accepted)
+            return
+        connection = _Connection(self, server(), self._clock)
+        with contextlib.suppress(OSError):
+            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        await asyncio.get_running_loop().connect_accepted_socket(lambda: connection, accepted)
+
+    async def _make_room(self) -> bool:
+        """Whether there is room for one more, if need be in place of the one that has done nothing for longest."""
+        if len(self._open) < self.limits.most:
+            return True
+        idle = [connection for connection in self._open.values() if connection.doing is not _Doing.ANSWERING]
+        kind = "the one that has done nothing for longest makes room" if idle else "new ones are refused"
+        self._tell(f"There are {len(self._open)} connections, as many as there may be: {kind}.")
+        if not idle:
+            return False
+        await min(idle, key=lambda connection: connection.since).end()
+        return True
+
+    def _tell(self, text: str) -> None:
+        if self._clock() - self._said > _SAY_AGAIN_SECONDS:
+            self._said = self._clock()
+            self._say(text)
+
+
+class _Connection(asyncio.Protocol):
+    """One connection: hands everything on to aiohttp's handler, and knows what it is doing since when."""
+
+    def __init__(self, connections: Connections, handler: web.RequestHandler, clock: Callable[[], float]) -> None:
+        self._connections = connections
+        self._handler = handler
+        self._clock = clock
+        self._transport: asyncio.Transport | None = None
+        self._request: web.Request | None = None
+        self._unsent = 0
+        self._ended = asyncio.get_running_loop().create_future()
+        self.doing = _Doing.HEADER
+        self.since = self._moved = clock()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._connections.opened(self._handler, self)
+        self._handler.connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._moved = self._clock()
+        if self.doing is _Doing.NOTHING:
+            self.doing, self.since = _Doing.HEADER, self._moved
+        self._handler.data_received(data)
+
+    def eof_received(self) -> None:
+        self._handler.eof_received()
+
+    def pause_writing(self) -> None:
+        self._handler.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._handler.resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._connections.lost(self._handler)
+        if not self._ended.done():
+            self._ended.set_result(None)
+        self._handler.connection_lost(exc)
+
+    def answering(self, request: web.Request) -> None:
+        """A whole request header is there."""
+        self.doing, self._request = _Doing.ANSWERING, request
+
+    def answered(self) -> None:
+        """The answer is made; it may not have left yet."""
+        self.doing, self._request, self.since = _Doing.NOTHING, None, self._clock()
+
+    def check(self, now: float, limits: ConnectionLimits) -> None:
+        """End it, or the body that it is sending, when its time is over."""
+        if self._request is not None:
+            if not self._request.content.is_eof() and now - self._moved > limits.body:
+                text = f"Nothing more of the body has come for {limits.body:g} s."
+                self._request.content.set_exception(BodyStalledError(text, 408))
+            return
+        unsent = 0 if self._transport is None else self._transport.get_write_buffer_size()
+        if unsent != self._unsent:  # a slow reader, but a reader
+            self._unsent, self.since = unsent, now
+        if now - self.since > (limits.idle if self.doing is _Doing.NOTHING else limits.header):
+            self._abort()
+
+    async def end(self) -> None:
+        """End it, and return when its descriptor is free."""
+        self._abort()
+        await self._ended
+
+    def _abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+
+def _refuse(accepted: socket.socket) -> None:
+    """Say why, without waiting for anything."""
+    with accepted, contextlib.suppress(OSError):
+        accepted.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            accepted.recv(65536)  # what is unread when a connection is closed takes the answer with it
+        accepted.send(_FULL % (len(_FULL_BODY), _FULL_BODY))
+        accepted.shutdown(socket.SHUT_WR)
