@@ -21,7 +21,7 @@ from .log_book import configure_logging
 
 
 def main() -> int:
-    """Run the server, or make module environments; return the exit status."""
+    """Run the server, make module environments, or test a module; return the exit status."""
     try:
         settings, options = load_settings(sys.argv[1:], os.environ)
     except SettingsError as error:
@@ -30,7 +30,11 @@ def main() -> int:
     if options.install_modules is not None:
         from .hosting.host import install_modules
 
-        return _install(install_modules(settings, options.install_modules, lambda line: print(line, flush=True)))
+        return _to_its_end(install_modules(settings, options.install_modules, _say))
+    if options.selftest is not None:
+        from .hosting.selftest_command import selftest
+
+        return _to_its_end(selftest(settings, options.selftest, _say))
     return _serve_here(settings)
 
 
@@ -60,7 +64,11 @@ def _serve_here(settings: ServerSettings) -> int:
     return 0
 
 
-def _install(work: Coroutine[Any, Any, bool]) -> int:
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _to_its_end(work: Coroutine[Any, Any, bool]) -> int:
     """SIGTERM ends it as Ctrl-C does: what it has started is stopped with it."""
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:

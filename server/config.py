@@ -117,6 +117,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="ID",
         help="make the environments of these modules (default: all), then exit",
     )
+    parser.add_argument("--selftest", metavar="ID", help="run a module's self-test in its environment, then exit")
     return parser
 
 

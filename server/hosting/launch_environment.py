@@ -47,6 +47,16 @@ def launch_environment(
     return environment
 
 
+def by_hand_environment(
+    module: ModuleSettings, port: int, macros: Macros, inherited: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the environment of a module's program that nobody supervises: it is no launch of a server."""
+    environment = launch_environment(module, Launch("", "", port), macros, inherited)
+    for name in (LAUNCH_VARIABLE, "MILLRACE_CHANNEL_URL", "MILLRACE_CHANNEL_SECRET"):
+        environment.pop(name, None)
+    return {**environment, "CPAI_MODULE_SERVER_LAUNCHED": "false"}
+
+
 def scalar_text(value: Scalar) -> str:
     """Return a settings value as the text a process sees: ``True`` and ``False`` for booleans, nothing for null."""
     return "" if value is None else str(value)

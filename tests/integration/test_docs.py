@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,20 +12,16 @@ import pytest
 from server.commands.command import CommandState, Reason
 from server.config import ServerSettings
 from server.hosting.state import State
+from tests.support.documents import blocks, commands, missing, type_in
 from tests.support.server_process import ROOT, ServerProcess
 
 pytestmark = pytest.mark.timeout(300)
 
 
-def blocks(path: Path, language: str) -> list[str]:
-    """The fenced code blocks of one language."""
-    return re.findall(rf"^```{language}\n(.*?)^```", path.read_text("utf-8"), re.MULTILINE | re.DOTALL)
-
-
 @pytest.fixture(params=["README.md", "docs/writing-a-module.md"])
 def documented(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ServerProcess]:
     """A server whose only module is the one that the document shows."""
-    document = ROOT / str(request.param)
+    document = str(request.param)
     settings = next(block for block in blocks(document, "json") if '"Modules"' in block)
     adapter = next(block for block in blocks(document, "python") if "ModuleRunner" in block)
     found = re.search(r'"FilePath": "([\w.]+)"', settings)
@@ -36,6 +33,9 @@ def documented(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Serve
     pages = blocks(document, "html")
     if pages:
         (folder / "explore.html").write_text(pages[0])
+    for instance in blocks(document, "json5"):
+        (tmp_path / "modules" / "Loud").mkdir()
+        (tmp_path / "modules" / "Loud" / "modulesettings.json").write_text(instance)
     with ServerProcess(tmp_path, tmp_path / "modules") as server:
         server.wait_ready("Shout", 200)
         yield server
@@ -58,6 +58,27 @@ def test_the_documented_module_works(documented: ServerProcess) -> None:
     assert started["commandStatus"] == "running"
     body = documented.wait_ended("Shout", started["commandId"])
     assert (body["reply"], body["stop_reason"], body["success"]) == (expected, "completed", True)
+
+
+def test_its_commands_do_what_the_document_shows(documented: ServerProcess, request: pytest.FixtureRequest) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("the document's commands need curl")
+    typed = [one for one in commands(request.node.callspec.params["documented"]) if "shout" in one.command.lower()]
+    assert typed
+    for _, command, shown in typed:
+        said = type_in(command, documented)
+        assert missing(shown, said) == [], (command, said)
+
+
+@pytest.mark.parametrize("documented", ["docs/writing-a-module.md"], indirect=True)
+def test_what_else_the_guide_tells_to_write_works(documented: ServerProcess) -> None:
+    documented.wait_ready("Loud")
+    assert documented.post("/v1/text/shout/loud", text="hello")["reply"] == "HELLO"
+    configs = {module["moduleId"]: module for module in documented.get("/v1/module/list/running")["modules"]}
+    page = configs["Shout"]["uiElements"]["explorerUI"]
+    assert all(page[part] for part in ("html", "script"))
+    assert [[entry["name"] for entry in route["inputs"]] for route in configs["Shout"]["routeMaps"]] == [["text"]] * 2
+    assert documented.module("Shout")["notes"] == []
 
 
 def test_every_word_of_the_machine_is_in_the_documents() -> None:

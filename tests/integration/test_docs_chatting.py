@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import json5
 import pytest
 
 from installer.options import parse
+from tests.support.documents import commands, missing, type_in
 from tests.support.gguf_models import write_bert
 from tests.support.llamachat_server import modules_with_llamachat, new_instance
 from tests.support.llamachat_worker import MODULE
@@ -21,14 +20,6 @@ pytestmark = pytest.mark.timeout(300)
 
 DOCUMENT = ROOT / "docs" / "chatting.md"
 TEXT = DOCUMENT.read_text("utf-8")
-_MEMBER = re.compile(r'"(\w+)":("[^"]*"|true|false|\d+)?')
-
-
-def commands() -> list[tuple[str, str]]:
-    """Every command of the document, with what it shows as the answer."""
-    blocks = re.findall(r"^```console\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
-    found = re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", "".join(blocks), re.MULTILINE)
-    return [(command, shown) for command, shown in found]
 
 
 @pytest.fixture(scope="module")
@@ -45,33 +36,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
         yield running
 
 
-def type_in(command: str, server: ServerProcess) -> str:
-    """Run a command as a shell does, in the repository's folder."""
-    command = command.replace("http://127.0.0.1:32168", server.url).replace("curl ", "curl -sS --max-time 60 ", 1)
-    if "new_instance.py" in command:
-        command = command.replace("python3", sys.executable, 1) + f" --modules-dir {server.modules}"
-    done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, (command, done.stderr)
-    return done.stdout
-
-
-def missing(shown: str, answer: str) -> list[str]:
-    """What the document shows and the answer lacks; where the document leaves something out, only names count."""
-    lacking = [line for line in shown.splitlines() if line.startswith("event: ") and line not in answer]
-    for name, value in _MEMBER.findall(shown):
-        wanted = f'"{name}":' + ("" if "…" in value else value)
-        if wanted not in answer.replace('": ', '":'):
-            lacking.append(wanted)
-    if not shown.startswith(("{", "event")):
-        lacking += [shown] if shown.split("…")[0] not in answer else []
-    return lacking
-
-
 def test_every_command_does_what_the_document_shows(server: ServerProcess) -> None:
     command_id = ""
-    typed = commands()
+    typed = commands("docs/chatting.md")
     assert len(typed) > 20
-    for command, shown in typed:
+    for _, command, shown in typed:
         if "text/chat/coder" in command:
             server.wait_ready("Coder", 120)
         said = answered(command.replace("=ID", f"={command_id}"), shown, server)
