@@ -41,9 +41,9 @@ def test_a_working_module_is_shown_busy_and_then_ready(explorer: Explorer) -> No
     explorer.make_replies_long()
     explorer.send("What is a module?")
     badge = explorer.panel().locator(".badge-state")
-    expect(badge).to_have_text("Busy", timeout=10_000)
+    expect(badge).to_have_text("Busy")
     explorer.stop()
-    expect(badge).to_have_text("Ready", timeout=10_000)
+    expect(badge).to_have_text("Ready")
 
 
 @pytest.mark.parametrize(
@@ -96,10 +96,10 @@ def test_a_banner_shows_while_the_server_cannot_be_reached(explorer: Explorer, g
     banner = explorer.page.locator("#banner")
     expect(banner).to_be_hidden()
     guest.context.set_offline(True)
-    expect(banner).to_be_visible(timeout=15_000)
+    expect(banner).to_be_visible()
     expect(banner).to_contain_text("cannot be reached")
     guest.context.set_offline(False)
-    expect(banner).to_be_hidden(timeout=15_000)
+    expect(banner).to_be_hidden()
     expect(explorer.page.locator("#server-state")).to_contain_text("Connected")
 
 
@@ -122,7 +122,7 @@ def test_a_route_can_be_tried_without_a_page(explorer: Explorer) -> None:
     form = explorer.panel().locator('[data-route="text/chat"]')
     form.get_by_label("Prompt", exact=True).fill("What is a module?")
     form.get_by_role("button", name="Send").click()
-    expect(form.locator(".progress-text")).to_contain_text("Done", timeout=30_000)
+    expect(form.locator(".progress-text")).to_contain_text("Done")
     expect(form.locator(".reply")).not_to_have_text("")
 
 
@@ -130,7 +130,7 @@ def test_a_routes_failure_is_shown(explorer: Explorer) -> None:
     explorer.page.get_by_role("tab", name="Routes").click()
     form = explorer.panel().locator('[data-route="text/chat"]')
     form.get_by_role("button", name="Send").click()
-    expect(form.get_by_role("alert")).to_be_visible(timeout=30_000)
+    expect(form.get_by_role("alert")).to_be_visible()
     expect(form.get_by_role("button", name="Send")).to_be_enabled()
 
 

@@ -107,7 +107,7 @@ def test_a_long_command_grows_and_stops(page: Page) -> None:
 def test_a_module_that_cannot_start_says_why(page: Page) -> None:
     show(page, "Broken")
     panel = page.locator('article[data-module="Broken"]')
-    expect(panel.locator(".badge-state")).to_have_text("Failed", timeout=60_000)
+    expect(panel.locator(".badge-state")).to_have_text("Failed")
     expect(panel.locator(".callout")).to_contain_text("this module cannot <b>start</b>")
     panel.get_by_role("link", name="Show its log").click()
     expect(page.get_by_role("searchbox")).to_have_value("Broken module")
@@ -117,12 +117,12 @@ def test_a_module_that_cannot_start_says_why(page: Page) -> None:
 def test_a_module_appears_when_it_is_dropped_in_and_goes_when_it_is_removed(page: Page, modules: Path) -> None:
     folder = add_module(modules, "Late", page=True)
     entry = page.locator('#modules li[data-module="Late"]')
-    expect(entry.locator(".word")).to_have_text("Ready", timeout=60_000)
+    expect(entry.locator(".word")).to_have_text("Ready")
     show(page, "Late")
     frame_of(page, "Late").locator("#send").click()
     expect(frame_of(page, "Late").locator("#results")).to_contain_text("from Late_")
     shutil.rmtree(folder)
-    expect(entry).to_have_count(0, timeout=60_000)
+    expect(entry).to_have_count(0)
 
 
 def test_the_banner_goes_when_the_server_is_back(guest: Visitor, tmp_path: Path) -> None:
@@ -132,6 +132,6 @@ def test_the_banner_goes_when_the_server_is_back(guest: Visitor, tmp_path: Path)
         page.goto(f"{server.url}/explorer.html")
         expect(page.get_by_role("heading", name="No modules yet")).to_be_visible()
         server.kill()
-        expect(page.locator("#banner")).to_be_visible(timeout=15_000)
+        expect(page.locator("#banner")).to_be_visible()
         server.start()
-        expect(page.locator("#banner")).to_be_hidden(timeout=15_000)
+        expect(page.locator("#banner")).to_be_hidden()

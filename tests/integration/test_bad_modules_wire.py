@@ -201,7 +201,7 @@ def starting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess
     ("module_id", "expected"),
     [
         ("SpeaksOtherVersion", "speaks version 99 of the channel, this server version 1"),
-        ("HasWrongSecret", "made no contact with the server within 2 s"),
+        ("HasWrongSecret", "made no contact with the server within 5 s"),
         ("IsNeverReady", "was not ready within 5 s"),
     ],
 )

@@ -191,7 +191,7 @@ async def test_commands_for_a_module_that_does_not_run_are_refused_at_once(
     write_module(tmp_path / "modules", "Echo", LaunchSettings=launch)
     async with running_app(tmp_path) as app:
         await reach(app, "Echo", "Stopped", "Failed")
-        answer = await asyncio.wait_for(call(app, "/v1/test/echo"), 5)
+        answer = await asyncio.wait_for(call(app, "/v1/test/echo"), 30)
         assert answer["success"] is False
         assert expected in answer["error"]
 

@@ -98,7 +98,7 @@ def test_cancel_stops_one_command_and_not_the_next(shared: ServerProcess) -> Non
     command_id = count(shared, to=10_000)
     wait_reply(shared, command_id)
     assert shared.post("/v1/Talker/cancel_command", commandId=command_id)["success"] is True
-    body = shared.wait_ended("Talker", command_id, 10)
+    body = shared.wait_ended("Talker", command_id)
     assert (body["stop_reason"], body["success"]) == ("cancelled", True)
     shared.post("/v1/Talker/cancel_command", commandId=command_id)
     assert shared.wait_ended("Talker", count(shared, to=3))["reply"] == "1 2 3 "
@@ -136,7 +136,7 @@ def test_replies_survive_a_killed_server(server: ServerProcess) -> None:
     assert (body["commandStatus"], body["reply"], body["success"]) == ("completed", "x1 x2 x3 ", True)
     server.wait_ready("Talker")
     server.post("/v1/Talker/cancel_command", commandId=running)
-    assert server.wait_ended("Talker", running, 15)["commandStatus"] == "completed"
+    assert server.wait_ended("Talker", running)["commandStatus"] == "completed"
     assert server.wait_ended("Talker", count(server, to=2))["reply"] == "1 2 "
     server.stop()
     assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
@@ -149,7 +149,7 @@ def test_stopping_the_server_stops_every_process(tmp_path: Path) -> None:
         children = psutil.Process(server.process.pid).children(recursive=True)
         assert children
         assert server.stop() == 0
-        assert psutil.wait_procs(children, timeout=10)[1] == []
+        assert psutil.wait_procs(children, timeout=60)[1] == []
 
 
 def test_a_taken_port_is_said_clearly(shared: ServerProcess, tmp_path: Path) -> None:

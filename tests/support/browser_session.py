@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page, expect, sync_playwright
 
 # Off: everything that a browser does by itself on the network, and what a machine without a screen lacks.
 CHROMIUM_FLAGS = [
@@ -21,7 +21,8 @@ CHROMIUM_FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-WAIT_MS = 30_000
+WAIT_MS = 60_000
+"""How long a page may take to come to what is expected: a limit for a busy machine, not a delay."""
 PHONE = (360, 740)
 LAPTOP, TALL_PHONE = (1280, 800), (390, 844)
 DESKTOP = (1280, 860)
@@ -41,6 +42,7 @@ def chromium_path() -> str:
 @contextmanager
 def running_browser() -> Iterator[Browser]:
     """One Chromium. Leave the block before any asynchronous test runs: its event loop belongs to this thread."""
+    expect.set_options(timeout=WAIT_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium_path(), args=CHROMIUM_FLAGS)
         try:

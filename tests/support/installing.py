@@ -69,7 +69,7 @@ def copy_checkout(target: Path) -> Path:
     return target
 
 
-def eventually(condition: Callable[[], object], seconds: float = 20.0) -> None:
+def eventually(condition: Callable[[], object], seconds: float = 60.0) -> None:
     """Wait until a condition holds; fails the test when it does not within ``seconds``."""
     deadline = time.monotonic() + seconds
     while not condition():

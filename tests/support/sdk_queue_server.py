@@ -10,7 +10,7 @@ from typing import Any
 
 from aiohttp import web
 
-WAIT = 20.0
+WAIT = 60.0
 
 
 class QueueServer:

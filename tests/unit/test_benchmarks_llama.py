@@ -65,7 +65,7 @@ async def test_one_client_reads_both_kinds_of_stream(events: tuple[bytes, ...], 
     async with answering(chunked(*events), piece) as port:
         stream = await open_chat(port, b"POST / HTTP/1.1\r\n\r\n")
         stream.ask()
-        seen = await asyncio.wait_for(stream.seen, 10)
+        seen = await asyncio.wait_for(stream.seen, 60)
     assert (seen.tokens, seen.prompt_tokens, seen.cached) == (4, 30, 20)
     assert seen.text == 'Hi "you" é'
     assert len(stream.pieces) == 2, "what says nothing is no text"
@@ -93,7 +93,7 @@ async def test_chunks_may_end_within_an_event() -> None:
 async def test_a_reply_that_is_not_whole_is_an_error(answer: bytes, shown: str) -> None:
     async with answering(answer) as port:
         with pytest.raises(StreamError, match=shown):
-            await asyncio.wait_for(ask_all(port, [b"POST / HTTP/1.1\r\n\r\n"]), 10)
+            await asyncio.wait_for(ask_all(port, [b"POST / HTTP/1.1\r\n\r\n"]), 60)
 
 
 def test_chats_have_their_instructions_in_common_and_nothing_else() -> None:

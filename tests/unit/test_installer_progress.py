@@ -11,6 +11,9 @@ import pytest
 from installer.progress import Progress, Step, StepFailedError, duration
 from tests.support.installing import captured, eventually
 
+UNTIL_GO = "import pathlib, time\nwhile not pathlib.Path('go').exists(): time.sleep(0.01)"
+"""Code that ends once there is a file ``go`` in its folder."""
+
 
 def step(folder: Path, code: str, *, show: bool = False, advice: str = "") -> Step:
     command = [sys.executable, "-c", code]
@@ -54,24 +57,25 @@ def test_a_program_that_does_not_exist_is_a_failed_step(tmp_path: Path) -> None:
 
 
 def test_a_silent_step_gives_signs_of_life(tmp_path: Path) -> None:
-    progress, out = captured(tmp_path, heartbeat=0.3)
-    progress.run(step(tmp_path, "import time; time.sleep(1.5)"))
+    progress, out = captured(tmp_path, heartbeat=0.1)
+    work = threading.Thread(target=progress.run, args=(step(tmp_path, UNTIL_GO),))
+    work.start()
+    eventually(lambda: out.getvalue().count("still at it") >= 2)
+    (tmp_path / "go").touch()
+    work.join(60)
     beats = [line for line in out.getvalue().splitlines() if "still at it" in line]
-    assert len(beats) >= 2
     assert "normally a moment" in beats[0]
     assert str(tmp_path / "logs") in beats[0]
 
 
 def test_shown_output_arrives_before_its_line_has_ended(tmp_path: Path) -> None:
     progress, out = captured(tmp_path)
-    waits = "import pathlib, time\nwhile not pathlib.Path('go').exists(): time.sleep(0.01)"
-    work = threading.Thread(
-        target=progress.run, args=(step(tmp_path, f"print('dots...', end='')\n{waits}", show=True),)
-    )
+    code = f"print('dots...', end='')\n{UNTIL_GO}"
+    work = threading.Thread(target=progress.run, args=(step(tmp_path, code, show=True),))
     work.start()
     eventually(lambda: "dots..." in out.getvalue())
     (tmp_path / "go").touch()
-    work.join(20)
+    work.join(60)
     assert out.getvalue().splitlines()[1] == "dots..."
     assert out.getvalue().splitlines()[2].startswith("    done (")
 
@@ -84,10 +88,14 @@ def test_letters_cut_in_two_by_the_pipe_stay_whole(tmp_path: Path) -> None:
 
 
 class InterruptedProgress(Progress):
-    """Progress that is interrupted, as by Ctrl-C, at its first sign of life."""
+    """Progress that is interrupted, as by Ctrl-C, at the first sign of life after the step has begun to work."""
+
+    def __init__(self, logs: Path, begun: Path) -> None:
+        super().__init__(logs, heartbeat=0.1)
+        self._begun = begun
 
     def say(self, text: str = "") -> None:
-        if "still at it" in text:
+        if "still at it" in text and self._begun.exists():
             raise KeyboardInterrupt
         super().say(text)
 
@@ -97,10 +105,11 @@ def test_an_interrupted_step_leaves_no_process(tmp_path: Path) -> None:
         "import pathlib, signal, subprocess, sys, time\n"
         f"signal.signal({int(signal.SIGINT)}, signal.SIG_IGN)\n"
         "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
-        "pathlib.Path('pids').write_text(str(child.pid))\n"
+        "pathlib.Path('new').write_text(str(child.pid))\n"
+        "pathlib.Path('new').rename('pids')\n"
         "time.sleep(600)"
     )
-    progress = InterruptedProgress(tmp_path / "logs", heartbeat=2.0)
+    progress = InterruptedProgress(tmp_path / "logs", tmp_path / "pids")
     with pytest.raises(KeyboardInterrupt):
         progress.run(step(tmp_path, stubborn))
     pid = int((tmp_path / "pids").read_text())

@@ -90,7 +90,7 @@ def test_slots_run_so_many_and_the_rest_in_order() -> None:
         with news:
             order.append(one.data.command_id)
             news.notify_all()
-        go[one.data.command_id].wait(10)
+        go[one.data.command_id].wait(60)
         slots.release()
 
     slots = LongSlots(2, run)
@@ -99,12 +99,12 @@ def test_slots_run_so_many_and_the_rest_in_order() -> None:
         one.advance(Stage.WAITING, Stage.LONG_WAITING)
         slots.submit(one)
     with news:
-        assert news.wait_for(lambda: len(order) == 2, 10)
+        assert news.wait_for(lambda: len(order) == 2, 60)
     assert sorted(order) == ["a", "b"]
     commands["c"].end({"success": False})  # cancelled while it waits: it must not take a slot
     go["a"].set()
     with news:
-        assert news.wait_for(lambda: len(order) == 3, 10)
+        assert news.wait_for(lambda: len(order) == 3, 60)
     assert order[2] == "d"
     for event in go.values():
         event.set()
