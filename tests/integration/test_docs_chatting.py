@@ -38,7 +38,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
 
 def test_every_command_does_what_the_document_shows(server: ServerProcess) -> None:
     command_id = ""
-    typed = commands("docs/chatting.md")
+    typed = [one for one in commands("docs/chatting.md") if not one.command.startswith("bash install.sh")]
     assert len(typed) > 20
     for _, command, shown in typed:
         if "text/chat/coder" in command:
