@@ -132,6 +132,9 @@ class Connections:
                 await self._admit(accepted, server)
             except OSError:  # it is gone already
                 accepted.close()
+            except Exception as error:  # whatever it is, the next one must be let in
+                accepted.close()
+                self._tell(f"A connection could not be taken: {type(error).__name__}: {error}")
 
     async def _admit(self, accepted: socket.socket, server: web.Server) -> None:
         if not await self._make_room():

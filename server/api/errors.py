@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
@@ -24,6 +26,8 @@ def error_middleware(log: LogBook) -> Middleware:
                 raise
             return error(_text(request, answered), status=answered.status, code=answered.status)
         except Exception as unexpected:
+            if isinstance(unexpected, OSError) and unexpected.errno == errno.ENAMETOOLONG:
+                return error("There is no file with so long a name.", status=404, code=404)
             log.add(f"{request.method} {request.path} failed: {unexpected!r}", "error")
             return error("The server failed to answer; its log says more.", status=500)
 

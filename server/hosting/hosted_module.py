@@ -190,7 +190,9 @@ class HostedModule:
         said = ""
         while True:
             try:
-                await self._parts.installer.plan(module)
+                plan = await self._parts.installer.plan(module)
+                if plan.current:
+                    await asyncio.to_thread(launch_plan, module, self._macros(module), plan.python)
             except OSError as error:
                 if not may_pass(error):
                     raise

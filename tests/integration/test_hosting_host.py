@@ -72,6 +72,16 @@ async def test_the_lists(tmp_path: Path) -> None:
         assert (await get(app, "/v1/module/list/"))["modules"][0]["moduleId"] == "Echo"
 
 
+async def test_a_page_with_an_endless_name_is_not_there(tmp_path: Path) -> None:
+    async with (
+        running_app(tmp_path) as app,
+        aiohttp.ClientSession() as session,
+        session.get(f"http://127.0.0.1:{app.host._port}/assets/{'a' * 300}") as answer,
+    ):
+        assert answer.status == 404
+        assert (await answer.json())["error"] == "There is no file with so long a name."
+
+
 async def test_without_modules_the_lists_say_so(tmp_path: Path) -> None:
     async with running_app(tmp_path) as app:
         assert (await get(app, "/v1/module/list/status"))["statuses"] == []

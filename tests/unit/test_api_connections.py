@@ -36,6 +36,8 @@ class Served:
         self.app.router.add_get("/quick", self._quick)
         self.app.router.add_get("/slow", self._slow)
         self.app.router.add_post("/upload", self._upload)
+        self.app.router.add_get("/stream", self._stream)
+        self.app.router.add_get("/socket", self._socket)
         self.port = 0
         self.peers: list[Peer] = []
 
@@ -50,6 +52,24 @@ class Served:
     async def _upload(self, request: web.Request) -> web.Response:
         self.arrived.set()
         return web.Response(text=str(len(await request.read())))
+
+    async def _stream(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        self.arrived.set()
+        await self.release.wait()
+        await response.write(b"data: still there\n\n")
+        return response
+
+    async def _socket(self, request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        await socket.send_str(await socket.receive_str())
+        return socket
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
 
     async def connect(self, data: bytes = b"") -> Peer:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
@@ -152,6 +172,18 @@ async def test_who_waits_for_an_answer_may_wait() -> None:
         assert await answer(peer) == "200 slow"
 
 
+async def test_a_stream_of_events_and_a_websocket_live_on() -> None:
+    async with serving() as served:
+        stream = await served.connect(b"GET /stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        await served.arrived.wait()
+        async with aiohttp.ClientSession() as session, session.ws_connect(f"{served.url}/socket") as socket:
+            served.pass_time(100_000)
+            await socket.send_str("still there")
+            assert await socket.receive_str() == "still there"
+        served.release.set()
+        assert b"data: still there" in await stream[0].readuntil(b"still there")
+
+
 async def test_a_slow_upload_that_moves_lives_and_one_that_stands_still_is_told_so() -> None:
     async with serving() as served:
         moving, still = await served.connect(UPLOAD), await served.connect(UPLOAD)
@@ -208,7 +240,7 @@ async def test_many_connections_at_once_are_never_more_than_allowed() -> None:
         for _ in range(10):
             for peer in await asyncio.gather(*(served.connect() for _ in range(20))):
                 peer[1].write(HEAD)
-            async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{served.port}/quick") as got:
+            async with aiohttp.ClientSession() as session, session.get(f"{served.url}/quick") as got:
                 assert await got.text() == "quick"
             most = max(most, served.number)
         assert most <= 20
