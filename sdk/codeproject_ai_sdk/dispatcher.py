@@ -17,6 +17,7 @@ from .long_commands import CommandTable, LongSlots, RunningCommand, Stage
 from .old_style import StatusFollower
 from .request_data import RequestData
 from .status_report import status_of
+from .texts import encodable
 from .transport import Transport
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class Dispatcher:
         self._runner = runner
         self._transport = transport
         self._calls = calls
-        self._answers = Answers(runner.module_id, runner.module_name, lambda: str(runner.inference_device))
+        self._answers = Answers(runner.module_id, runner.module_name, self._device)
         self._table = CommandTable(KEPT_RESULTS if transport.keeps_results else 0)
         self._quick: queue.SimpleQueue[RunningCommand] = queue.SimpleQueue()
         self._slots: LongSlots | None = None
@@ -98,6 +99,9 @@ class Dispatcher:
             time.sleep(0.01)
         return not self._table.live()
 
+    def _device(self) -> str:
+        return encodable(str(self._runner.inference_device))
+
     def _quick_slot(self) -> None:
         while True:
             command = self._quick.get()
@@ -134,7 +138,7 @@ class Dispatcher:
         command.process = process
         data = command.data
         self._runner.long_running_command_id = data.command_id
-        self._transport.started(data.command_id, data.command, str(self._runner.inference_device))
+        self._transport.started(data.command_id, data.command, self._device())
         if self._slots is not None and command.advance(Stage.RUNNING, Stage.LONG_WAITING):
             self._slots.submit(command)
 

@@ -65,7 +65,7 @@ class Reply:
         """
         if not fields:
             return
-        values = {name: encode_value(name, value) for name, value in fields.items()}
+        values = {encodable(name): encode_value(name, value) for name, value in fields.items()}
         if self._sink is not None:
             self._sink.wait_for_room()
         with self._lock:

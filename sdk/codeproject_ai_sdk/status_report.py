@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .answers import encode
 from .calls import Calls
 from .common import JSON
+from .texts import encodable
 
 if TYPE_CHECKING:
     from .module_runner import ModuleRunner
@@ -42,8 +43,8 @@ def _device_of(runner: ModuleRunner) -> dict[str, Any]:
     else:
         device, library = runner.inference_device, runner.inference_library
     return {
-        "inferenceDevice": device,
-        "inferenceLibrary": library,
+        "inferenceDevice": encodable(str(device)),
+        "inferenceLibrary": encodable(str(library)),
         "canUseGPU": bool(runner.can_use_GPU),
     }
 

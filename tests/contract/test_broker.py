@@ -177,6 +177,16 @@ async def test_a_requeued_command_is_the_next_one(broker: Broker) -> None:
     assert record.deliveries == 2
 
 
+async def test_a_delivery_that_does_not_count_is_as_if_it_had_not_been(broker: Broker) -> None:
+    made = await submit(broker)
+    for counted, deliveries in ((False, 0), (True, 1), (False, 1)):
+        assert await claim_id(broker) == made.command_id
+        assert await broker.requeue(made.command_id, counted=counted)
+        record = await broker.get(made.command_id)
+        assert record is not None
+        assert record.deliveries == deliveries
+
+
 async def test_transitions_are_compare_and_set(broker: Broker) -> None:
     made = await submit(broker)
     await claim_id(broker)
@@ -286,6 +296,17 @@ async def test_a_waiting_long_command_is_queued_again_after_a_restart(new_broker
     claim = await broker.claim("q", "w", Room(1, 1), 0)
     assert claim is not None
     assert (claim.command.command_id, claim.payload) == (made.command_id, payload)
+
+
+async def test_the_deliveries_of_a_waiting_command_are_known_after_a_restart(new_broker: MakeBroker) -> None:
+    broker = await new_broker()
+    made = await submit(broker, long=True)
+    await claim_id(broker)
+    await broker.requeue(made.command_id)
+    broker = await new_broker()
+    record = await broker.get(made.command_id)
+    assert record is not None
+    assert (record.state, record.deliveries) == (CommandState.QUEUED, 1)
 
 
 async def test_a_running_long_command_is_known_as_running_after_a_restart(new_broker: MakeBroker) -> None:

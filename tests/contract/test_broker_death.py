@@ -133,6 +133,16 @@ async def test_a_requeued_command_is_queued_after_a_kill(broker: LocalBroker, ki
     assert claim.command.command_id == command_id
 
 
+async def test_deliveries_are_counted_over_kills(broker: LocalBroker, kill: Kill) -> None:
+    command_id = await running(broker)
+    await broker.requeue(command_id)
+    again = await kill()
+    assert await again.claim("q", "w2", Room(0, 1), 0) is not None
+    record = await (await kill()).get(command_id)
+    assert record is not None
+    assert (record.state, record.deliveries) == (CommandState.RUNNING, 2)
+
+
 async def test_an_end_that_was_shown_stays_and_comes_once(broker: LocalBroker, kill: Kill) -> None:
     command_id = await running(broker)
     await write(broker, command_id, 1, "a")

@@ -180,6 +180,19 @@ def _deliveries(server: ServerProcess, command_id: str) -> int:
     return sum(event["event"] == "started" for event in events)
 
 
+def test_a_chat_that_a_sigterm_cuts_off_has_failed_and_was_cancelled_by_nobody(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path, ROOT / "modules", MILLRACE_DRAIN="0") as server:
+        server.wait_ready("LlamaChat", 600)
+        chat = server.post("/v1/text/chat", prompt="What is a module?", max_tokens=900, ignore_eos="true")
+        command_id = str(chat["commandId"])
+        wait_until("some text", lambda: server.poll("LlamaChat", command_id).get("reply"))
+        assert server.stop() == 0
+        server.start()
+        poll = server.wait_ended("LlamaChat", command_id)
+        assert (poll["success"], poll["stop_reason"], poll["reason"]) == (False, "server_restart", "server_restart")
+        assert poll["reply"]
+
+
 def test_a_process_that_is_not_taken_over_is_replaced_without_a_warning(tmp_path: Path) -> None:
     modules = write(tmp_path, shout())
     with ServerProcess(tmp_path, modules, PYTHONWARNINGS="always") as server:

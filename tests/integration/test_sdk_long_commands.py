@@ -22,6 +22,15 @@ async def test_a_long_command_starts_streams_and_ends() -> None:
         assert server.messages.index(started) < server.messages.index(first)
 
 
+async def test_halves_of_surrogate_pairs_in_names_end_nothing() -> None:
+    async with served_module("long") as (server, _):
+        answer = await server.call("id-1", "odd")
+        assert (answer["success"], answer["inferenceDevice"]) == (True, "GPU ?")
+        assert server.fields_of("id-1") == {"na?me": 1}
+        assert (await server.call("id-2", "go", count="1"))["reply"] == "w1 "
+        assert len(server.hellos) == 1
+
+
 async def test_the_text_travels_while_the_command_runs() -> None:
     async with served_module("long") as (server, _):
         await server.command("id-1", "go", count="1000000", pause="0.01")

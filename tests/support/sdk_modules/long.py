@@ -14,6 +14,9 @@ class Long(ModuleRunner):
             return lambda data: None
         if data.command == "broken":
             return self.broken_process
+        if data.command == "odd":
+            self.inference_device = "GPU \ud83d"
+            return self.odd_process
         if data.command == "deaf":
             return self.deaf_process
         return self.long_process
@@ -37,6 +40,10 @@ class Long(ModuleRunner):
         data.reply.write("begun ")
         time.sleep(data.get_float("pause", 0.01) or 0.0)
         data.reply.write("ended ")
+        return {"success": True}
+
+    def odd_process(self, data: RequestData) -> JSON:
+        data.reply.update(**{"na\ud83dme": 1})
         return {"success": True}
 
     def broken_process(self, data: RequestData) -> JSON:
