@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import Any
 
 import msgspec
 
@@ -38,6 +39,8 @@ TERM_GRACE = 2.0
 ADOPTION_SECONDS = 20.0
 """An orphan that does not come back in this time is replaced."""
 _LOOK_SECONDS = 1.0
+_ADDED_SETTINGS = {"restartonchange", "segments"}
+"""What module settings have gained since processes were first taken over; ``None`` when it is not set."""
 
 AnyProcess = ChildProcess | AdoptedProcess
 Watcher = Callable[[], Awaitable[None]]
@@ -319,7 +322,14 @@ class Life:
         return f"{text}; {hint}" if hint else text
 
 
+def _without_unset(value: Any) -> Any:
+    """Leave out settings that earlier versions do not know, unless they are set: their processes live on."""
+    if isinstance(value, dict):
+        return {key: _without_unset(v) for key, v in value.items() if key not in _ADDED_SETTINGS or v is not None}
+    return [_without_unset(item) for item in value] if isinstance(value, list) else value
+
+
 def recipe_fingerprint(module: ModuleSettings, plan: LaunchPlan) -> str:
     """Return what an orphan's recipe must equal for it to be what would be started now."""
-    parts = [msgspec.to_builtins(module), plan.command, str(plan.folder)]
+    parts = [_without_unset(msgspec.to_builtins(module)), plan.command, str(plan.folder)]
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
