@@ -10,10 +10,10 @@ llamachat_dir="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 
 llamachat_check_model() {
     if [ -f "${llamachat_dir}/models/millrace-tiny.gguf" ]; then
-        echo "LlamaChat: the built-in model is here. 'bash install.sh --model <owner>/<name>' installs a larger one."
+        echo "LlamaChat: the built-in model is here. 'bash install.sh --model FILE.gguf' or '--model <owner>/<name>' installs a larger one."
     else
         echo "LlamaChat: models/millrace-tiny.gguf is missing. Get it with 'git checkout' or from the package," >&2
-        echo "or install another model: 'bash install.sh --model <owner>/<name>'." >&2
+        echo "or install another model: 'bash install.sh --model FILE.gguf' or '--model <owner>/<name>'." >&2
         return 1
     fi
 }

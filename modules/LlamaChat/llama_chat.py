@@ -19,7 +19,8 @@ from chat.completions import Completion, CompletionShaper
 from chat.conversation import Message, build_conversation
 from chat.inputs import alternatives
 from chat.logit_bias import bias_for
-from chat.model_file import Progress, find_model
+from chat.model_file import find_model
+from chat.progress import Progress
 from chat.reasoning import separate
 from chat.response_format import grammar_for
 from chat.template import ChatTemplate

@@ -18,6 +18,7 @@ from chat.embeddings import answer_embeddings
 from chat.inputs import read_inputs
 from chat.model_file import find_model, local_model
 from chat.model_list import list_models
+from chat.model_watch import ModelWatch
 from chat.reply_writer import ReplyWriter
 from chat.settings import read_settings
 from chat.status import DownloadStatus, embedder_status_of, status_of
@@ -46,11 +47,13 @@ class LlamaChatAdapter(ModuleRunner):
         self._problem: str | None = None
         self._download = DownloadStatus()
         self._settings = read_settings(self.module_path)
-        settings = self._settings
-        if settings.repo_id and local_model(settings.model_dir, settings.filename, settings.fileglob) is None:
-            threading.Thread(target=self._load, name="model-download", daemon=True).start()
+        for complaint in self._settings.complaints:
+            self._say("warning", complaint)
+        self._watch = ModelWatch(self._local_model, self._load)
+        if self._settings.repo_id and self._local_model() is None:
+            threading.Thread(target=self._watch.load, name="model-download", daemon=True).start()
         else:
-            self._load()
+            self._watch.load()
 
     def process(self, data: RequestData) -> JSON | Callable[[RequestData], JSON]:
         """Check the request and return the long process, or say at once what is wrong. Other commands are quick."""
@@ -110,6 +113,7 @@ class LlamaChatAdapter(ModuleRunner):
 
     def cleanup(self) -> None:
         """End all chats and free the model; may be called more than once."""
+        self._watch.stop()
         chat, self._chat = self._chat, None
         if chat is not None:
             self._problem = "The module is stopping."
@@ -144,17 +148,20 @@ class LlamaChatAdapter(ModuleRunner):
         except LlamaChatError as problem:
             return _failure(str(problem))
 
-    def _load(self) -> None:
+    def _local_model(self) -> Path | None:
         settings = self._settings
-        for complaint in settings.complaints:
-            self._say("warning", complaint)
+        return local_model(settings.model_dir, settings.filename, settings.fileglob if settings.repo_id else "")
+
+    def _load(self) -> bool:
+        """Load the model; return whether that worked."""
+        settings = self._settings
         try:
             path = find_model(
                 settings.model_dir, settings.filename, settings.repo_id, settings.fileglob, self._note_progress
             )
             if is_embedding_model(path):
                 self._load_embedder(path)
-                return
+                return True
             self._chat = LlamaChat(
                 filename=str(path.absolute()),
                 n_ctx=settings.context,
@@ -171,8 +178,9 @@ class LlamaChatAdapter(ModuleRunner):
             # Whatever it is, the module stays up and every call reports it.
             self._problem = str(problem) or type(problem).__name__
             self._say("error", f"LlamaChat cannot load its model. {self._problem}")
-            return
+            return False
         self._note_loaded(self._chat.model, self._chat.device)
+        return True
 
     def _load_embedder(self, path: Path) -> None:
         settings = self._settings
@@ -185,6 +193,7 @@ class LlamaChatAdapter(ModuleRunner):
         self._note_loaded(self._embedder.model, self._embedder.device)
 
     def _note_loaded(self, model: Model, device: str) -> None:
+        self._problem = None
         self.can_use_GPU = device == "GPU"
         self.inference_device = device
         self.inference_library = "llama.cpp"

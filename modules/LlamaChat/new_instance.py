@@ -6,7 +6,7 @@ NAME becomes the instance's id and the end of its routes, such as ``text/chat/na
 folder, or a path. The instance is a folder beside this one with nothing but a settings file; it uses this module's
 program and environment, and a running server starts it by itself. Delete the folder to be rid of it.
 
-A model that is not here yet: ``bash install.sh --model <owner>/<name>[:<file>] --as NAME``.
+In one step with a file of yours, or with one to download: ``bash install.sh --model … --as NAME``.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from chat.model_folder import model_files
 from chat.settings import PREFIX
 from engine.errors import LlamaChatError
 
@@ -108,10 +109,10 @@ def _model_file(named: str, model_dir: Path) -> str:
     if path.is_absolute() or not (model_dir / named).is_file():
         if path.is_file():
             return str(path.resolve())
-        there = ", ".join(sorted(file.relative_to(model_dir).as_posix() for file in model_dir.rglob("*.gguf")))
+        there = ", ".join(file.relative_to(model_dir).as_posix() for file in model_files(model_dir))
         raise InstanceError(
-            f"There is no model file {named} here or in {model_dir}. There are: {there or 'none'}. To download one: "
-            "bash install.sh --model <owner>/<name>[:<file>] --as NAME"
+            f"There is no model file {named} here or in {model_dir}. There are: {there or 'none'}. To get "
+            "another: bash install.sh --model FILE.gguf --as NAME, or --model <owner>/<name>[:<file>] to download one."
         )
     return path.as_posix()
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from chat.model_file import Progress, find_model
+from chat.model_file import find_model
+from chat.progress import Progress
 from engine import native
 from engine.embedder import Embedder, Vectors, normalised
 from engine.errors import ModelUnavailableError, RequestRefusedError

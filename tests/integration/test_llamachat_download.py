@@ -39,6 +39,11 @@ def chosen(tmp_path: Path) -> dict[str, str]:
     return variables
 
 
+def in_models(tmp_path: Path) -> list[str]:
+    """What a user sees in the model folder."""
+    return [path.name for path in (tmp_path / "models").iterdir() if not path.name.startswith(".")]
+
+
 async def test_the_named_file_is_downloaded_and_chosen(tmp_path: Path) -> None:
     files = {"tiny-Q4_K_M.gguf": HubFile(b"GGUF other"), "tiny-Q8_0.gguf": HubFile(CONTENT)}
     async with HubStandIn({REPO: files}) as hub:
@@ -57,7 +62,7 @@ async def test_without_a_file_the_preferred_quantisation_is_taken(tmp_path: Path
     async with HubStandIn({REPO: {name: HubFile(b"GGUF" + name.encode()) for name in names}}) as hub:
         ended = await download(hub, REPO, tmp_path)
     assert ended.code == 0, ended.stderr
-    assert [path.name for path in (tmp_path / "models").iterdir()] == ["a-Q4_K_M.gguf"]
+    assert in_models(tmp_path) == ["a-Q4_K_M.gguf"]
 
 
 async def test_all_parts_of_a_split_model_are_downloaded(tmp_path: Path) -> None:
@@ -101,7 +106,7 @@ async def test_a_killed_download_goes_on_with_the_next_command(tmp_path: Path) -
         ended = await download(hub, REPO, tmp_path)
         assert ended.code == 0, ended.stderr
         assert hub.ranges == [None, f"bytes={kept}-"]
-    assert [path.name for path in (tmp_path / "models").iterdir()] == ["a.gguf"]
+    assert in_models(tmp_path) == ["a.gguf"]
     assert (tmp_path / "models" / "a.gguf").read_bytes() == LARGE
 
 
@@ -120,6 +125,58 @@ def large_part(folder: Path, size: int) -> Path | None:
     return next((part for part in folder.glob("*.part") if part.stat().st_size >= size), None)
 
 
+async def test_two_downloads_at_once_give_one_right_file(tmp_path: Path) -> None:
+    """The first is held in its middle until the second has begun; it waits, and finds the file there."""
+    async with HubStandIn({REPO: {"a.gguf": HubFile(LARGE)}}, hold_after=WRITTEN_AT_ONCE + 1_000_000) as hub:
+        first = await start(*command(REPO, tmp_path), environment=environment(hub, tmp_path))
+        await asyncio.wait_for(hub.held.wait(), 60)
+        hub.hold_after = None
+        second = asyncio.create_task(download(hub, REPO, tmp_path))
+        await asyncio.wait_for(hub.asked_again.wait(), 60)
+        hub.go_on.set()
+        out, err = await asyncio.wait_for(first.communicate(), 60)
+        ended = await second
+        assert hub.ranges == [None]
+    assert first.returncode == 0, err
+    assert ended.code == 0, ended.stderr
+    assert b"100 %" in out
+    assert (tmp_path / "models" / "a.gguf").read_bytes() == LARGE
+    assert in_models(tmp_path) == ["a.gguf"]
+
+
+async def test_a_login_page_is_no_beginning_of_a_model(tmp_path: Path) -> None:
+    async with HubStandIn({REPO: {"a.gguf": HubFile(CONTENT)}}, pages=1) as hub:
+        ended = await download(hub, REPO, tmp_path)
+        assert ended.code == 1
+        assert "is a web page" in ended.stderr
+        assert "log in if it asks" in ended.stderr
+        assert in_models(tmp_path) == []
+        ended = await download(hub, REPO, tmp_path)
+        assert ended.code == 0, ended.stderr
+        assert hub.ranges == [None]
+    assert (tmp_path / "models" / "a.gguf").read_bytes() == CONTENT
+
+
+async def test_a_page_that_an_earlier_version_kept_is_no_beginning_either(tmp_path: Path) -> None:
+    file = HubFile(CONTENT)
+    kept = tmp_path / "models" / f"a.gguf.{file.sha256[:12]}.part"
+    await asyncio.to_thread(kept.parent.mkdir)
+    await asyncio.to_thread(kept.write_bytes, b"<html>log in</html>")
+    async with HubStandIn({REPO: {"a.gguf": file}}) as hub:
+        ended = await download(hub, REPO, tmp_path)
+        assert hub.ranges == [None]
+    assert ended.code == 0, ended.stderr
+    assert (tmp_path / "models" / "a.gguf").read_bytes() == CONTENT
+
+
+async def test_a_hub_behind_a_login_page_is_told_in_words(tmp_path: Path) -> None:
+    async with HubStandIn({REPO: {"a.gguf": HubFile(CONTENT)}}, portal=True) as hub:
+        ended = await download(hub, REPO, tmp_path)
+        assert ended.code == 1
+        assert f"{hub.url} cannot be asked: what answered is a web page" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
 async def test_a_second_download_asks_for_no_bytes(tmp_path: Path) -> None:
     async with HubStandIn({REPO: {"a.gguf": HubFile(CONTENT)}}) as hub:
         assert (await download(hub, REPO, tmp_path)).code == 0
@@ -132,7 +189,7 @@ async def test_a_wrong_checksum_is_refused_and_nothing_is_kept(tmp_path: Path) -
         ended = await download(hub, REPO, tmp_path)
     assert ended.code == 1
     assert "checksum" in ended.stderr
-    assert list((tmp_path / "models").iterdir()) == []
+    assert in_models(tmp_path) == []
     assert not (tmp_path / "data").exists()
 
 
@@ -141,7 +198,7 @@ async def test_what_is_no_gguf_is_refused(tmp_path: Path) -> None:
         ended = await download(hub, REPO, tmp_path)
     assert ended.code == 1
     assert "not a GGUF file" in ended.stderr
-    assert list((tmp_path / "models").iterdir()) == []
+    assert in_models(tmp_path) == []
 
 
 @pytest.mark.parametrize(
@@ -149,7 +206,7 @@ async def test_what_is_no_gguf_is_refused(tmp_path: Path) -> None:
     [
         ("mill/unknown", "no public model repository mill/unknown"),
         (f"{REPO}:b.gguf", "has no file b.gguf. It has: a.gguf"),
-        ("not a name", "not the name of a repository"),
+        ("not a name", "neither a file here nor the name of a repository"),
     ],
 )
 async def test_what_does_not_exist_is_named(tmp_path: Path, model: str, said: str) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -30,19 +31,26 @@ class HubStandIn:
     """Serves ``repositories``; remembers the downloads it was asked for.
 
     ``cut_after``: bytes after which the connection of the next downloads is closed, one entry for each.
-    ``hold_after``: bytes after which a download sends nothing more; ``held`` is then set.
+    ``hold_after``: bytes after which a download sends nothing more until ``go_on`` is set; ``held`` is then set, and
+    ``asked_again`` when somebody else comes meanwhile.
+    ``pages``: how many of the next downloads get a web page instead, as a login page sends it; ``portal``: whatever is
+    asked for is answered with one.
     """
 
     repositories: dict[str, dict[str, HubFile]]
     cut_after: list[int] = field(default_factory=list)
     hold_after: int | None = None
+    pages: int = 0
+    portal: bool = False
     ranges: list[str | None] = field(default_factory=list)
     url: str = ""
     held: asyncio.Event = field(default_factory=asyncio.Event)
-    _leaving: asyncio.Event = field(default_factory=asyncio.Event)
+    go_on: asyncio.Event = field(default_factory=asyncio.Event)
+    asked_again: asyncio.Event = field(default_factory=asyncio.Event)
+    _leaving: bool = False
 
     async def __aenter__(self) -> HubStandIn:
-        application = web.Application()
+        application = web.Application(middlewares=[self._login_page])
         application.router.add_get("/api/models/{owner}/{name}", self._info)
         application.router.add_get("/api/models/{owner}/{name}/tree/{revision}", self._tree)
         application.router.add_get("/{owner}/{name}/resolve/{revision}/{path:.+}", self._resolve)
@@ -57,13 +65,24 @@ class HubStandIn:
     async def __aexit__(
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._leaving.set()
+        self._leaving = True
+        self.go_on.set()
         await self._runner.cleanup()
+
+    @web.middleware
+    async def _login_page(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        download = request.method == "GET" and "/resolve/" in request.path
+        if not self.portal and not (download and self.pages):
+            return await handler(request)
+        self.pages -= bool(download and self.pages)
+        return web.Response(text="<!DOCTYPE html><html><body>Please log in</body></html>", content_type="text/html")
 
     def _files(self, request: web.Request) -> dict[str, HubFile] | None:
         return self.repositories.get(f"{request.match_info['owner']}/{request.match_info['name']}")
 
     async def _info(self, request: web.Request) -> web.Response:
+        if self.held.is_set():
+            self.asked_again.set()
         files = self._files(request)
         if files is None:
             return _not_found("RepoNotFound", "Repository not found")
@@ -111,7 +130,10 @@ class HubStandIn:
         elif self.hold_after is not None:
             await response.write(body[: self.hold_after])
             self.held.set()
-            await self._leaving.wait()
+            held_at = self.hold_after
+            await self.go_on.wait()
+            if not self._leaving:
+                await response.write(body[held_at:])
         else:
             await response.write(body)
         return response

@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from fnmatch import fnmatch
+import os
 from pathlib import Path
 
 from engine.errors import ModelUnavailableError
 
-Progress = Callable[[str, int, int], None]
-"""Called with the file's name, the bytes that are here, and the bytes in all (0 while unknown)."""
+from .model_folder import model_files
+from .model_names import listed, matches
+from .progress import Progress, no_progress
 
 HOW_TO_GET_ONE = (
-    "Run 'bash install.sh --model <owner>/<name>' to download a model, or set "
-    "CPAI_MODULE_LLAMA_MODEL_FILENAME to a GGUF file in the model folder; then restart the module."
+    "Run 'bash install.sh --model FILE' with a GGUF file of yours, or 'bash install.sh --model OWNER/NAME' to "
+    "download one; or choose another in the explorer, at LlamaChat's Settings."
 )
+"""What to do without a model. It is taken up as soon as it is there."""
 
 
 def local_model(model_dir: Path, filename: str, fileglob: str = "") -> Path | None:
     """Return the model file on this machine, or None: the named one, else the first that matches the pattern.
 
-    ``filename`` may be an absolute path.
+    ``filename`` may be a full path.
     """
-    if filename and (model_dir / filename).is_file():
-        return model_dir / filename
-    found = [path for path in sorted(model_dir.rglob("*.gguf")) if fileglob and matches(path.name, fileglob)]
-    return found[0] if found else None
+    if filename:
+        named = model_dir / os.path.expanduser(filename)
+        if named.is_file():
+            return named
+    if not fileglob:
+        return None
+    return next((path for path in model_files(model_dir) if matches(path.name, fileglob)), None)
 
 
-def find_model(
-    model_dir: Path, filename: str, repo_id: str, fileglob: str, progress: Progress = lambda name, done, total: None
-) -> Path:
+def find_model(model_dir: Path, filename: str, repo_id: str, fileglob: str, progress: Progress = no_progress) -> Path:
     """Return the path of the model file, downloaded when it is not here.
 
     Raises ``ModelUnavailableError`` with what to do when it is neither here nor to be had.
@@ -39,11 +41,8 @@ def find_model(
     found = local_model(model_dir, filename, fileglob if repo_id else "")
     if found is not None:
         return found
-    wanted = model_dir / (filename or fileglob)
     if not repo_id:
-        raise ModelUnavailableError(
-            f"There is no model file {wanted}, and no repository to download one from. {HOW_TO_GET_ONE}"
-        )
+        raise ModelUnavailableError(_missing(model_dir, filename or fileglob))
     # Imported only now: a module with a local model needs no downloader.
     from .model_hub import ModelHub
 
@@ -51,6 +50,10 @@ def find_model(
     return hub.download(repo_id, hub.choose(repo_id, filename, fileglob), model_dir)
 
 
-def matches(name: str, pattern: str) -> bool:
-    """Whether a file of a repository matches a pattern, by its whole path or by its last part."""
-    return fnmatch(name, pattern) or fnmatch(name.rpartition("/")[2], pattern)
+def _missing(model_dir: Path, wanted: str) -> str:
+    path = model_dir / os.path.expanduser(wanted)
+    if path.is_dir() and wanted:
+        return f"{path} is a folder, not a model file. {HOW_TO_GET_ONE}"
+    there = [found.relative_to(model_dir).as_posix() for found in model_files(model_dir)]
+    has = f"The folder {model_dir} has: {listed(there)}." if there else f"The folder {model_dir} has none."
+    return f"There is no model file {path}. {has} {HOW_TO_GET_ONE}"

@@ -1,33 +1,38 @@
 """Downloading models from a Hugging Face hub: with progress, going on after an interruption, and verified.
 
 The address of the hub is huggingface_hub's: the environment variable ``HF_ENDPOINT`` changes it, ``HF_TOKEN``
-opens repositories that need a login.
+opens repositories that need a login. Its lock sees to it that only one process writes a file, and its own transfer
+resumes; ``hf_hub_download`` itself throws away what an interrupted download has brought
+(docs/adr/011-downloads-that-go-on.md).
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
-import re
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import Any
 
 from engine.errors import ModelUnavailableError
 from engine.gguf_file import check_is_gguf
-from huggingface_hub import HfApi, hf_hub_url
+from huggingface_hub import HfApi, constants, hf_hub_url
 from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
 from huggingface_hub.file_download import http_get
-from huggingface_hub.utils import build_hf_headers, disable_progress_bars
+from huggingface_hub.utils import WeakFileLock, build_hf_headers
 
-from .model_file import Progress, matches
+from .model_names import is_model, listed, parts_of, select
+from .partial_download import PartialDownload
+from .progress import Progress, no_progress
 
-PREFERRED = ("Q4_K_M", "Q4_K_S", "Q4_0", "Q5_K_M", "Q8_0")
-"""Which quantisation to take when nobody named one: small enough for most machines, and good."""
-
-_SHARD = re.compile(r"^(?P<stem>.*)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf$", re.IGNORECASE)
-_CHUNK = 1024 * 1024
+_MIB = 1024 * 1024
+_WEB_PAGE = (
+    "what answered is a web page, as the login of a network or a proxy sends it. Open any web page in a browser here, "
+    "log in if it asks, and try again."
+)
 
 
 @dataclass(frozen=True)
@@ -42,8 +47,7 @@ class RemoteFile:
 class ModelHub:
     """Chooses and downloads model files. Every error is a ``ModelUnavailableError`` that says what to do."""
 
-    def __init__(self, progress: Progress = lambda name, done, total: None) -> None:
-        disable_progress_bars()  # progress is reported through the callback instead
+    def __init__(self, progress: Progress = no_progress) -> None:
         self._progress = progress
 
     def choose(self, repo_id: str, filename: str = "", fileglob: str = "") -> list[RemoteFile]:
@@ -51,19 +55,21 @@ class ModelHub:
 
         The named file, else what matches the pattern, else the preferred quantisation.
         """
-        models = [file for file in self._files(repo_id) if _is_model(file.name)]
+        models = [file for file in self._files(repo_id) if is_model(file.name)]
         if not models:
             raise ModelUnavailableError(f"The repository {repo_id} has no GGUF file. Choose one that has.")
         names = [file.name for file in models]
-        wanted = _select(repo_id, names, filename, fileglob)
-        shards = _all_shards(repo_id, wanted, names)
-        return [file for shard in shards for file in models if file.name == shard]
+        wanted = parts_of(select(repo_id, names, filename, fileglob))
+        missing = [name for name in wanted if name not in names]
+        if missing:
+            raise ModelUnavailableError(f"The repository {repo_id} lacks parts of a split model: {listed(missing)}.")
+        return [file for name in wanted for file in models if file.name == name]
 
     def download(self, repo_id: str, files: Sequence[RemoteFile], model_dir: Path) -> Path:
         """Download the files into the folder, unless they are there, and return the path of the first."""
         paths = [_local_path(model_dir, file.name) for file in files]
         for file, path in zip(files, paths, strict=True):
-            if not (path.is_file() and path.stat().st_size == file.size):
+            if not _is_there(file, path):
                 self._download_one(repo_id, file, path)
         return paths[0]
 
@@ -75,55 +81,86 @@ class ModelHub:
         ]
 
     def _download_one(self, repo_id: str, file: RemoteFile, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # The part's name holds the checksum, so that a changed file is never joined to an old beginning.
-        part = path.with_name(f"{path.name}.{(file.sha256 or str(file.size))[:12]}.part")
-        self._fetch(repo_id, file, part)
+        """Fetch one file. Whoever comes second waits, and then finds it there."""
+        part = PartialDownload(path, file.sha256 or str(file.size))
+        part.path.parent.mkdir(parents=True, exist_ok=True)
+        with WeakFileLock(part.lock):
+            if _is_there(file, path):
+                return
+            self._fetch(repo_id, file, part)
+            try:
+                _verify(file, part.path)
+            except ModelUnavailableError:
+                part.discard()
+                raise
+            os.replace(part.path, path)
+            part.tidy()
+
+    def _fetch(self, repo_id: str, file: RemoteFile, part: PartialDownload) -> None:
+        here = part.usable_bytes(file.size)
+        _check_space(file, part, here)
+
+        class Bar(_Bar):
+            report = staticmethod(lambda done: self._progress(file.name, done, file.size))
+
+        def transfer() -> None:
+            with part.path.open("ab") as stream:
+                http_get(
+                    hf_hub_url(repo_id, file.name),
+                    stream,
+                    resume_size=here,
+                    headers=build_hf_headers(),
+                    expected_size=file.size,
+                    tqdm_class=Bar,
+                )
+
         try:
-            _verify(file, part)
-            check_is_gguf(part)
+            _ask(repo_id, transfer, f" What arrived is kept: the same command goes on from there ({part.path}).")
         except ModelUnavailableError:
-            part.unlink()
+            if not part.starts_well():
+                raise _no_model(repo_id, file, part) from None
             raise
-        os.replace(part, path)
-
-    def _fetch(self, repo_id: str, file: RemoteFile, part: Path) -> None:
-        here = part.stat().st_size if part.exists() else 0
-        if here > file.size:
-            part.unlink()
-            here = 0
-        with part.open("ab") as stream:
-            reporting = _ReportingFile(stream, lambda done: self._progress(file.name, done, file.size))
-            fetch: Callable[[], Any] = lambda: http_get(  # noqa: E731
-                hf_hub_url(repo_id, file.name),
-                reporting,  # type: ignore[arg-type, unused-ignore]
-                resume_size=here,
-                headers=build_hf_headers(),
-                expected_size=file.size,
-            )
-            _ask(repo_id, fetch, f" What arrived is kept: the same command goes on from there ({part}).")
 
 
-class _ReportingFile:
-    """A binary file that tells how long it is after every write."""
+class _Bar:
+    """A progress bar as the transfer knows it. ``report`` is called with the bytes that are here."""
 
-    def __init__(self, stream: IO[bytes], report: Callable[[int], None]) -> None:
-        self._stream = stream
-        self._report = report
+    report: Callable[[int], None]
 
-    def write(self, data: bytes) -> int:
-        written = self._stream.write(data)
-        self._report(self._stream.tell())
-        return written
+    def __init__(self, *_: Any, initial: int = 0, **__: Any) -> None:
+        self._done = initial
 
-    def tell(self) -> int:
-        return self._stream.tell()
+    def __enter__(self) -> _Bar:
+        return self
 
-    def seek(self, offset: int, whence: int = 0) -> int:
-        return self._stream.seek(offset, whence)
+    def __exit__(self, *_: object) -> None:
+        """Nothing is left open."""
 
-    def truncate(self, size: int | None = None) -> int:
-        return self._stream.truncate(size)
+    def update(self, count: float | None = 1) -> None:
+        """So many more bytes are here."""
+        self._done += int(count or 0)
+        self.report(self._done)
+
+
+def _is_there(file: RemoteFile, path: Path) -> bool:
+    return path.is_file() and path.stat().st_size == file.size
+
+
+def _check_space(file: RemoteFile, part: PartialDownload, here: int) -> None:
+    free, needed = shutil.disk_usage(part.path.parent).free, file.size - here
+    if free < needed:
+        raise ModelUnavailableError(
+            f"{file.name} needs {needed / _MIB:.0f} MiB more, and the disk of {part.path.parent} has {free / _MIB:.0f} "
+            "MiB free. Make space, or choose a smaller one."
+        )
+
+
+def _no_model(repo_id: str, file: RemoteFile, part: PartialDownload) -> ModelUnavailableError:
+    """Throw away what came instead of a model, and say what it was."""
+    is_page = part.beginning(64).lstrip().startswith(b"<")
+    part.discard()
+    what = _WEB_PAGE if is_page else "what came is not a GGUF file. Try again, or choose another file."
+    return ModelUnavailableError(f"{file.name} did not come from the repository {repo_id}: {what}")
 
 
 def _ask(repo_id: str, question: Callable[[], Any], advice: str = "") -> Any:
@@ -140,8 +177,10 @@ def _ask(repo_id: str, question: Callable[[], Any], advice: str = "") -> Any:
         ) from problem
     except HFValidationError as problem:
         raise ModelUnavailableError(
-            f"{repo_id!r} is not the name of a repository; it looks like owner/name."
+            f"{repo_id!r} is neither a file here nor the name of a repository, which looks like owner/name."
         ) from problem
+    except json.JSONDecodeError as problem:
+        raise ModelUnavailableError(f"The hub {constants.ENDPOINT} cannot be asked: {_WEB_PAGE}") from problem
     except Exception as problem:  # network errors come in many classes
         raise ModelUnavailableError(
             f"The download from the repository {repo_id} failed: {_first_line(problem)}.{advice}"
@@ -151,56 +190,6 @@ def _ask(repo_id: str, question: Callable[[], Any], advice: str = "") -> Any:
 def _first_line(problem: Exception) -> str:
     lines = str(problem).strip().splitlines()
     return (lines[0] if lines else type(problem).__name__).rstrip(".")
-
-
-def _is_model(name: str) -> bool:
-    base = name.rpartition("/")[2].lower()
-    # mmproj files hold the eyes of a model that sees, not the model.
-    return base.endswith(".gguf") and not base.startswith("mmproj") and not base.endswith("mmproj.gguf")
-
-
-def _select(repo_id: str, names: Sequence[str], filename: str, fileglob: str) -> str:
-    if filename:
-        found = [name for name in names if filename in (name, name.rpartition("/")[2])]
-        if found:
-            return found[0]
-        if not fileglob:
-            raise ModelUnavailableError(f"The repository {repo_id} has no file {filename}. It has: {_list(names)}.")
-    candidates = [name for name in names if matches(name, fileglob)] if fileglob else list(names)
-    if not candidates:
-        raise ModelUnavailableError(f"No file of the repository {repo_id} matches {fileglob}. It has: {_list(names)}.")
-    firsts = [name for name in candidates if _shard_number(name) in (None, 1)]
-    for quantisation in PREFERRED:
-        for name in firsts:
-            if quantisation.lower() in name.lower():
-                return name
-    if len(firsts) == 1:
-        return firsts[0]
-    raise ModelUnavailableError(
-        f"The repository {repo_id} has several models; name one, as in {repo_id}:{firsts[0]}. It has: {_list(names)}."
-    )
-
-
-def _all_shards(repo_id: str, name: str, names: Sequence[str]) -> list[str]:
-    """Return all parts of a split model in order, or just the name."""
-    match = _SHARD.match(name)
-    if match is None:
-        return [name]
-    count = int(match["count"])
-    shards = [f"{match['stem']}-{number:05}-of-{match['count']}.gguf" for number in range(1, count + 1)]
-    missing = [shard for shard in shards if shard not in names]
-    if missing:
-        raise ModelUnavailableError(f"The repository {repo_id} lacks parts of a split model: {_list(missing)}.")
-    return shards
-
-
-def _shard_number(name: str) -> int | None:
-    match = _SHARD.match(name)
-    return int(match["number"]) if match else None
-
-
-def _list(names: Sequence[str]) -> str:
-    return ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
 
 
 def _local_path(model_dir: Path, name: str) -> Path:
@@ -218,11 +207,12 @@ def _verify(file: RemoteFile, part: Path) -> None:
         raise ModelUnavailableError(
             f"{file.name} arrived damaged: its checksum is not the one of the repository. Download it again."
         )
+    check_is_gguf(part)
 
 
 def _sha256(path: Path) -> str:
     digest = hashlib.sha256()
     with path.open("rb") as stream:
-        while chunk := stream.read(_CHUNK):
+        while chunk := stream.read(_MIB):
             digest.update(chunk)
     return digest.hexdigest()

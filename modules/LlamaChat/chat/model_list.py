@@ -2,47 +2,48 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
 from engine.errors import ModelUnavailableError
 from engine.gguf_header import read_header
 
+from .model_folder import model_files
+from .model_names import parts_of
 from .settings import PREFIX
 
 SETTING = PREFIX + "MODEL_FILENAME"
+FOLDER_SETTING = PREFIX + "MODEL_DIR"
 _MIB = 1024 * 1024
-_LATER_PART = re.compile(r"-(?!00001)\d{5}-of-\d{5}\.gguf$", re.IGNORECASE)
-_FIRST_PART = re.compile(r"-00001-of-(\d{5})\.gguf$", re.IGNORECASE)
 
 
 def list_models(model_dir: Path, loaded: Path | None) -> dict[str, Any]:
     """Return the model files of a folder, as the answer of the route ``text/models``.
 
-    ``setting`` is what chooses a model, and each model's ``value`` what to set it to.
+    ``setting`` is what chooses a model, and each model's ``value`` what to set it to; a full path is as good. A loaded
+    model from elsewhere is in the list, too. ``folderSetting`` is what chooses the folder.
     """
-    paths = [path for path in sorted(model_dir.rglob("*.gguf")) if _is_model(path)]
+    paths = model_files(model_dir)
+    if loaded is not None and not any(_same(path, loaded) for path in paths):
+        paths.insert(0, loaded)
     return {
         "success": True,
         "models": [_entry(path, model_dir, loaded) for path in paths],
-        "folder": str(model_dir),
+        "folder": str(model_dir.resolve()),
         "setting": SETTING,
+        "folderSetting": FOLDER_SETTING,
     }
 
 
-def _is_model(path: Path) -> bool:
-    """Not the later parts of a split model, and no helper for pictures."""
-    return path.is_file() and not _LATER_PART.search(path.name) and not path.name.lower().startswith("mmproj")
-
-
 def _entry(path: Path, model_dir: Path, loaded: Path | None) -> dict[str, Any]:
-    name = path.relative_to(model_dir).as_posix()
+    inside = path.is_relative_to(model_dir)
+    name = path.relative_to(model_dir).as_posix() if inside else str(path)
     entry: dict[str, Any] = {
         "file": name,
         "value": f"@{name}",  # with it the server leaves the slashes as they are
+        "folder": str(path.parent.resolve() if inside else path.parent),
         "sizeMb": round(_size(path) / _MIB, 1),
-        "loaded": loaded is not None and loaded.resolve() == path.resolve(),
+        "loaded": loaded is not None and _same(path, loaded),
     }
     try:
         header = read_header(path)
@@ -51,11 +52,20 @@ def _entry(path: Path, model_dir: Path, loaded: Path | None) -> dict[str, Any]:
     return {**entry, "name": header.name, "kind": header.kind}
 
 
+def _same(path: Path, other: Path) -> bool:
+    """Whether both are one file, by whatever links."""
+    try:
+        return path.samefile(other)
+    except OSError:
+        return path == other
+
+
 def _size(path: Path) -> int:
-    """Bytes of a model, with all parts of a split one."""
-    match = _FIRST_PART.search(path.name)
-    if match is None:
-        return path.stat().st_size
-    first, last = path.name[: match.start()], f"-of-{match[1]}.gguf"
-    parts = [part for part in path.parent.iterdir() if part.name.startswith(first) and part.name.endswith(last)]
-    return sum(part.stat().st_size for part in parts)
+    """Bytes of a model, with all parts of a split one; what cannot be looked at counts as nothing."""
+    sizes = 0
+    for name in parts_of(path.name):
+        try:
+            sizes += path.with_name(name).stat().st_size
+        except OSError:
+            continue
+    return sizes

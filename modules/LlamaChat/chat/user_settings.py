@@ -36,6 +36,17 @@ def write_environment(data_dir: Path, module_id: str, variables: Mapping[str, st
     return path
 
 
+def read_environment(data_dir: Path, module_id: str) -> dict[str, str]:
+    """Return the environment variables that the user has set for a module, their names in capitals.
+
+    Raises ``SettingsFileError`` when the file is there but not plain JSON.
+    """
+    found: Any = _read(data_dir / "modulesettings.json")
+    for key in ("Modules", module_id, "EnvironmentVariables"):
+        found = found.get(_spelling(found, key)) if isinstance(found, dict) else None
+    return {name.upper(): str(value) for name, value in found.items()} if isinstance(found, dict) else {}
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
         settings = json.loads(path.read_text("utf-8-sig"))
