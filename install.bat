@@ -1,6 +1,9 @@
 @echo off
 rem Finds a Python that can run the installer and hands over to it. Everything else is in installer\.
 setlocal
+rem Files are named from where the user is.
+set "MILLRACE_CALLED_FROM=%CD%"
+set "PYTHONUTF8=1"
 cd /d "%~dp0"
 
 set "CHECK=import sys; sys.exit(sys.version_info < (3, 10))"

@@ -2,6 +2,8 @@
 # Finds a Python that can run the installer and hands over to it. Everything else is in installer/.
 set -euo pipefail
 
+# Files are named from where the user is; the folder's name may be in any script, whatever the locale says.
+export MILLRACE_CALLED_FROM="$PWD" PYTHONUTF8=1
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 # A service manager or `env -i` may start us with next to no environment.

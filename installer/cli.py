@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from . import environment, model, modules, ports, prerequisites, run, settings, test
+from . import commands, environment, model, modules, ports, prerequisites, run, settings, test
 from .layout import Layout
 from .options import Options, parse
 from .progress import InstallError, Progress
@@ -50,15 +50,35 @@ def _carry_out(options: Options, layout: Layout, progress: Progress) -> int:
     if options.run:
         # Before the long work rather than after it; asked again when the server starts.
         ports.ensure_free(settings.ask(layout, options.port))
-    modules.ensure(layout, progress)
-    if options.model is not None:
-        model.download(layout, progress, options.model, settings.ask(layout).data, options.instance)
+    # A server that runs makes its modules' environments itself.
+    ready = modules.prepare(layout, progress) if testing or not options.run else True
+    later = _take_model(options, layout, progress) if options.model is not None else None
     if options.pytest_args is not None:
         failed = test.run(layout, progress, options.pytest_args)
         if failed or not options.run:
             return failed
     if options.run:
-        return run.run(layout, progress, options.port)
-    if not testing and options.model is None:
-        progress.say("\nMillrace is installed. Start it with: bash install.sh --run")
-    return 0
+        return run.run(layout, progress, options, later)
+    if options.model is None:
+        without = "" if ready else " but not all of its modules"
+        progress.say(f"\nMillrace is installed{without}. Start it with: {commands.install('--run')}")
+    return 0 if ready else 1
+
+
+def _take_model(options: Options, layout: Layout, progress: Progress) -> str | None:
+    """Let LlamaChat use the model; returns the repository of one that is downloaded while the server runs."""
+    assert options.model is not None
+    asked = settings.ask(layout)
+    own = model.own_file(options.model)
+    if own is None and options.run and options.pytest_args is None:
+        return options.model
+    try:
+        if own is not None:
+            model.use_file(layout, progress, asked, own, options.instance)
+        else:
+            model.download(layout, progress, asked, options.model, options.instance)
+    except InstallError as error:
+        if not options.run:
+            raise
+        progress.say(f"\nWarning: {error}\n")
+    return None

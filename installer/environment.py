@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
@@ -22,7 +23,7 @@ def fingerprint(layout: Layout) -> str:
     The place matters because the repository is installed in place. Raises OSError when there is no pyproject.toml.
     """
     digest = hashlib.sha256((layout.root / "pyproject.toml").read_bytes())
-    digest.update(str(layout.root).encode())
+    digest.update(os.fsencode(layout.root))
     digest.update(_python_version(layout).encode())
     return digest.hexdigest()
 
@@ -62,8 +63,19 @@ def ensure(layout: Layout, progress: Progress, interpreter: Path, extras: Iterab
         progress.run(_get_uv(layout))
         program = layout.tool("uv")
     progress.run(_install(layout, program, wanted))
+    _write_paths_in_ascii(layout)
     stamp.write_text(json.dumps({"fingerprint": fingerprint(layout), "extras": wanted}) + "\n", "utf-8")
     return True
+
+
+def _write_paths_in_ascii(layout: Layout) -> None:
+    """Python reads the files that name the checkout in the locale's letters, and dies of others at its start."""
+    for pattern in ("lib/python*/site-packages/*.pth", "Lib/site-packages/*.pth"):
+        for path in layout.environment.glob(pattern):
+            content = path.read_bytes()
+            if not content.isascii():
+                folders = content.decode("utf-8", "surrogateescape").splitlines()
+                path.write_text(f"import sys; sys.path += {folders!a}\n", "ascii")
 
 
 def _works(layout: Layout) -> bool:
@@ -86,6 +98,7 @@ def _make(layout: Layout, interpreter: Path) -> Step:
 
 
 _NETWORK = "Check the network and, where one is used, the proxy or package index, then run the same command again."
+_AGAIN = "The reason is in the log. Run the same command again once it is mended."
 
 
 def _get_uv(layout: Layout) -> Step:
@@ -96,6 +109,7 @@ def _get_uv(layout: Layout) -> Step:
         cwd=layout.root,
         normal="5 to 30 seconds",
         advice=_NETWORK,
+        source="installer/uv.py",
     )
 
 
@@ -108,5 +122,6 @@ def _install(layout: Layout, program: Path, extras: list[str]) -> Step:
         command=[program, "pip", "install", "--python", layout.python, "--editable", target],
         cwd=layout.root,
         normal="10 seconds to 2 minutes",
-        advice=_NETWORK,
+        advice=_AGAIN,
+        source="pyproject.toml",
     )

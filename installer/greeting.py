@@ -2,118 +2,149 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
 from .http_client import HttpClient, NoAnswerError
-from .progress import InstallError, Progress
+from .module_states import ModuleStates, settled, works
+from .progress import Progress, duration
 
 MODULE = "LlamaChat"
+BUILT_IN_MODEL = "millrace-tiny.gguf"
 PROMPT = "What is Millrace?"
+"""For the built-in model, which knows that and nothing else."""
+OTHER_PROMPT = "Say hello in one short sentence."
+"""For any other: what it would say about Millrace would be invented."""
+MAX_TOKENS = 96
+READY_LIMIT = 2700.0
+"""Seconds that LlamaChat may take to become ready; on a small machine building llama.cpp takes most of them."""
 _ABSENT_AFTER = 10.0
 """Seconds after which a server that does not list the module is believed not to have it."""
 _SILENCE = 180.0
 """Seconds without a new word after which the chat counts as stuck."""
+_LONGEST = 300.0
+"""Seconds after which the chat is long enough, whatever it does."""
 
 
-class CutShortError(Exception):
-    """The server ended, or the user asked to stop, while the greeting was under way."""
+class GreetingError(Exception):
+    """The first chat did not go well; the text says how. The server runs all the same."""
 
 
 class Greeting:
-    """Talks to one server. ``pause(seconds)`` waits and returns False when there is no point in going on."""
+    """Talks to LlamaChat on one server."""
 
-    def __init__(self, client: HttpClient, progress: Progress, pause: Callable[[float], bool]) -> None:
+    def __init__(self, client: HttpClient, progress: Progress, states: ModuleStates) -> None:
         self._client = client
         self._progress = progress
-        self._pause = pause
+        self._states = states
 
-    def wait_until_ready(self, limit: float = 900.0) -> bool:
-        """Wait for LlamaChat, showing its states; returns whether the server has that module, and runs it.
+    def wait_until_ready(self, limit: float = READY_LIMIT) -> bool:
+        """Wait for LlamaChat while the modules' states are shown; returns whether it is ready for a chat.
 
-        Raises InstallError when the module has failed or takes longer than ``limit`` seconds, CutShortError when the
-        server has gone.
+        Raises GreetingError when it takes longer than ``limit`` seconds, CutShortError when the server has gone.
         """
-        seen, started, first_answer = "", time.monotonic(), None
+        started, first_answer = time.monotonic(), 0.0
         while time.monotonic() - started < limit:
-            statuses = self._statuses()
-            if statuses is not None:
+            modules = self._states.look()
+            if modules is not None:
                 first_answer = first_answer or time.monotonic()
-                module = next((one for one in statuses if one.get("moduleId") == MODULE), None)
-                if module is None and time.monotonic() - first_answer > _ABSENT_AFTER:
-                    return False
-                seen = self._show_change(module, seen)
-                if module and module.get("state") in ("Ready", "Busy"):
-                    return True
-                if module and module.get("state") == "Stopped":
-                    return False  # somebody wants it so; the reason has been shown
-                if module and module.get("state") == "Failed":
-                    raise InstallError(f"{MODULE} did not start: {_reason(module)}")
-            self._wait(0.2)
-        raise InstallError(f"{MODULE} was not ready within {limit:.0f} seconds; it is: {seen or 'not listed'}")
+                module = modules.get(MODULE)
+                if module is None:
+                    if time.monotonic() - first_answer > _ABSENT_AFTER:
+                        return False
+                elif model_problem(module):
+                    raise GreetingError(f"{MODULE} has no model to chat with. {model_problem(module)}")
+                elif settled(module) and not _is_downloading(module):
+                    return works(module)
+                else:
+                    self._states.sign_of_life(_what(module))
+            self._states.wait(0.2)
+        raise GreetingError(
+            f"{MODULE} was not ready within {duration(limit)}. It goes on; the page in the browser shows how it is."
+        )
 
-    def can_chat(self) -> bool:
-        """Whether the model that LlamaChat has loaded is one that chats, as far as it tells."""
-        models = self._call("/v1/text/models", {}).get("models")
-        loaded = [one for one in models or [] if isinstance(one, dict) and one.get("loaded")]
-        return not any(one.get("kind") == "embedding" for one in loaded)
+    def prompt(self) -> str | None:
+        """What to ask the model that LlamaChat has loaded; None when there is none that chats."""
+        answer = self._call("/v1/text/models", {})
+        models = [one for one in answer.get("models") or [] if isinstance(one, dict)]
+        loaded = next((one for one in models if one.get("loaded")), None)
+        if loaded is None:
+            return None if answer.get("success") else OTHER_PROMPT
+        if loaded.get("kind") != "chat":
+            return None
+        return PROMPT if loaded.get("file") == BUILT_IN_MODEL else OTHER_PROMPT
 
-    def chat(self, prompt: str = PROMPT) -> str:
+    def chat(self, prompt: str) -> str:
         """Send a prompt and print the reply while it grows; returns the whole reply.
 
-        Raises InstallError when the chat ends in an error or without a word, CutShortError when the server has gone.
+        Raises GreetingError when the chat ends in an error, without a word or not at all, CutShortError when the
+        server has gone.
         """
         self._progress.say(f"\nYou: {prompt}")
         self._progress.write(f"{MODULE}: ")
-        answer = self._call("/v1/text/chat", {"prompt": prompt})
-        shown, last_growth = "", time.monotonic()
+        answer = self._call("/v1/text/chat", {"prompt": prompt, "max_tokens": str(MAX_TOKENS), "reasoning": "false"})
+        command_id = str(answer.get("commandId"))
+        try:
+            shown, answer = self._follow(command_id, answer)
+        except GreetingError:
+            self._cancel(command_id)
+            raise
+        if not shown.strip():
+            # A model may spend all it was given on thinking, which is no failure.
+            if not answer.get("reasoning"):
+                raise GreetingError(f"The first chat ended without a word: {answer}")
+            self._progress.write("(thought about it, and was given no more words than that)")
+        self._progress.write("" if shown.endswith("\n") else "\n")
+        return shown
+
+    def _follow(self, command_id: str, answer: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        """Print the reply as it grows; returns all of it, and the last answer."""
+        shown, begun = "", time.monotonic()
+        last_growth = begun
         while True:
             if not answer.get("success"):
-                raise InstallError(f"The first chat failed: {answer.get('error') or answer}")
+                raise GreetingError(f"The first chat failed: {answer.get('error') or answer}")
             reply = str(answer.get("reply") or "")
             if len(reply) > len(shown):
                 self._progress.write(reply[len(shown) :])
                 shown, last_growth = reply, time.monotonic()
             if answer.get("commandStatus") != "running":
-                break
-            if time.monotonic() - last_growth > _SILENCE:
-                raise InstallError(f"The first chat got stuck: no new word for {_SILENCE:.0f} seconds.")
-            self._wait(0.05)
-            answer = self._poll(str(answer.get("commandId")))
-        if not shown.strip():
-            raise InstallError(f"The first chat ended without a word: {answer}")
-        self._progress.write("" if shown.endswith("\n") else "\n")
-        return shown
+                return shown, answer
+            now = time.monotonic()
+            if now - last_growth > _SILENCE or now - begun > _LONGEST:
+                raise GreetingError(f"The first chat got stuck: no end after {duration(now - begun)}.")
+            self._states.wait(0.05)
+            answer = self._call(f"/v1/{MODULE}/get_command_status", {"commandId": command_id})
 
-    def _poll(self, command_id: str) -> dict[str, Any]:
-        answer = self._call(f"/v1/{MODULE}/get_command_status", {"commandId": command_id})
-        return {"commandId": command_id, **answer}
+    def _cancel(self, command_id: str) -> None:
+        with contextlib.suppress(NoAnswerError):
+            self._client.post(f"/v1/{MODULE}/cancel_command", {"commandId": command_id})
 
     def _call(self, path: str, fields: dict[str, str]) -> dict[str, Any]:
         try:
             return self._client.post(path, fields)
         except NoAnswerError as error:
-            self._wait(0.5)  # a server that is going away explains it better than a broken connection
-            raise InstallError(f"The server did not answer {path}: {error}") from error
-
-    def _statuses(self) -> list[dict[str, Any]] | None:
-        try:
-            return list(self._client.get("/v1/module/list/status", patience=5).get("statuses") or [])
-        except NoAnswerError:
-            return None
-
-    def _show_change(self, module: dict[str, Any] | None, seen: str) -> str:
-        state = str(module.get("state")) if module else seen
-        if module and state != seen:
-            reason = f" ({module['stateReason']})" if module.get("stateReason") else ""
-            self._progress.say(f"    {MODULE}: {state}{reason}")
-        return state
-
-    def _wait(self, seconds: float) -> None:
-        if not self._pause(seconds):
-            raise CutShortError
+            self._states.wait(0.5)  # a server that is going away explains it better than a broken connection
+            raise GreetingError(f"The server did not answer {path}: {error}") from error
 
 
-def _reason(module: dict[str, Any]) -> str:
-    return f"{module.get('state')}: {module.get('stateReason') or 'no reason was given'}"
+def model_problem(module: Mapping[str, Any]) -> str:
+    """Why LlamaChat has no model, in its own words; empty when it has one, or is still at it."""
+    data = module.get("statusData")
+    return str(data.get("error") or "") if isinstance(data, dict) and data.get("modelLoaded") is False else ""
+
+
+def _is_downloading(module: Mapping[str, Any]) -> bool:
+    data = module.get("statusData")
+    return works(module) and isinstance(data, dict) and data.get("modelLoaded") is False
+
+
+def _what(module: Mapping[str, Any]) -> str:
+    data = module.get("statusData")
+    download = data.get("download") if isinstance(data, dict) else None
+    if not isinstance(download, dict) or not download.get("totalBytes"):
+        return MODULE
+    percent = 100 * int(download.get("bytes") or 0) // int(download["totalBytes"])
+    return f"its model, {download.get('file')}, of which {percent} % are here,"

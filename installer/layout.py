@@ -46,5 +46,5 @@ class Layout:
         return self.python.with_name(f"{name}.exe" if WINDOWS else name)
 
     def module_environment(self, module_id: str) -> Path:
-        """The environment of a module that has one of its own."""
+        """The environment of a module that has one of its own, unless settings have moved them."""
         return self.data / "environments" / module_id

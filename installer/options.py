@@ -12,8 +12,9 @@ EXAMPLES = """\
 examples:
   bash install.sh --run                     install what is missing, start the server, say hello
   bash install.sh --run --port 8080         the same on another port
-  bash install.sh --model REPO:FILE         download a real chat model for LlamaChat
-  bash install.sh --model REPO --as Coder   download a model and run it beside LlamaChat's, as Coder
+  bash install.sh --model my/model.gguf     let LlamaChat use a model file of yours
+  bash install.sh --model OWNER/NAME:FILE   download a model from Hugging Face for LlamaChat
+  bash install.sh --model … --as Coder      run that model beside LlamaChat's, as Coder
   bash install.sh --test                    install what the tests need and run all of them
   bash install.sh --test tests/unit -k log  the same, with these arguments for pytest
 """
@@ -53,9 +54,13 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--run", action="store_true", help="start the server and wait for a first reply")
+    parser.add_argument("--run", action="store_true", help="install, start the server and have a first chat")
     parser.add_argument("--port", type=_port, metavar="N", help="the server's port (32168 unless set)")
-    parser.add_argument("--model", metavar="REPO[:FILE]", help="download a GGUF model from Hugging Face for LlamaChat")
+    parser.add_argument(
+        "--model",
+        metavar="FILE|REPO",
+        help="let LlamaChat use a GGUF file, or one of a Hugging Face repository (OWNER/NAME[:FILE])",
+    )
     parser.add_argument(
         "--as", dest="instance", type=_name, metavar="NAME", help="run that model beside LlamaChat's, under this name"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 
+from .commands import install
 from .http_client import HttpClient, NoAnswerError
 from .layout import WINDOWS
 from .progress import InstallError
@@ -31,7 +32,7 @@ def _refusal(settings: ServerSettings, error: OSError) -> str:
     return (
         f"Port {settings.port} of {settings.host} cannot be used: {error.strerror or error}.\n"
         f"{_who(settings)}Stop what uses it, or choose another port:\n\n"
-        f"  bash install.sh --run --port {other}"
+        f"  {install('--run', '--port', str(other))}"
     )
 
 

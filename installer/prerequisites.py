@@ -13,7 +13,7 @@ from pathlib import Path
 
 from . import apt, wheels
 from .layout import WINDOWS, Layout
-from .progress import InstallError, Progress
+from .progress import InstallError, Progress, StepFailedError
 
 
 @dataclass(frozen=True)
@@ -103,18 +103,33 @@ def describe(missing: Sequence[Need]) -> str:
 def ensure(layout: Layout, progress: Progress, *, testing: bool = False) -> None:
     """Make sure the machine has what is needed: install it where allowed, else say what to type.
 
-    Raises InstallError when something stays missing.
+    Raises InstallError when something stays missing. A missing compiler is only told: the server runs without it.
     """
     needs = needs_of(layout, testing)
     missing = [need for need in needs if not need.present()]
     if missing and apt.usable():
-        apt.install([package for need in missing for package in need.packages], progress, layout.root)
-        missing = [need for need in missing if not need.present()]
-    if missing == [COMPILER] and wheels.reachable(wheels.indexes_named_in(_requirements(layout))):
-        progress.say("    No C++ compiler here; that is fine as long as a prebuilt llama-cpp-python fits.")
-        return
+        missing = _install(missing, progress, layout)
+    if COMPILER in missing:
+        missing.remove(COMPILER)
+        _tell_no_compiler(layout, progress)
     if missing:
         raise InstallError(f"This machine lacks what Millrace needs:\n\n{describe(missing)}")
+
+
+def _install(missing: list[Need], progress: Progress, layout: Layout) -> list[Need]:
+    """Install what is missing; returns what still is. That apt failed matters only then."""
+    try:
+        apt.install([package for need in missing for package in need.packages], progress, layout.root)
+    except StepFailedError as failure:
+        progress.say(f"\nWarning: {failure}\n")
+    return [need for need in missing if not need.present()]
+
+
+def _tell_no_compiler(layout: Layout, progress: Progress) -> None:
+    if wheels.reachable(wheels.indexes_named_in(_requirements(layout))):
+        progress.say("    No C++ compiler here; that is fine as long as a prebuilt llama-cpp-python fits.")
+    else:
+        progress.say(f"\nWarning: LlamaChat will not work without a compiler:\n\n{describe([COMPILER])}\n")
 
 
 def _requirements(layout: Layout) -> list[Path]:

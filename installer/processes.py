@@ -28,6 +28,7 @@ def child_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     env.setdefault("PIP_DISABLE_PIP_VERSION_CHECK", "1")
     env.setdefault("PIP_NO_INPUT", "1")
     env.setdefault("PYTHONUNBUFFERED", "1")
+    env.setdefault("PYTHONUTF8", "1")  # whatever the locale says, folders may have names in any script
     if WINDOWS or sys.platform == "darwin" or any(Path(path).exists() for path in _SYSTEM_CERTIFICATES):
         # A company's own certificate authority is in the system's store and not in uv's.
         # Two names: the second is what older versions of uv read.

@@ -14,7 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
+from server.hosting.install_advice import advice_for
+
 from . import processes
+from .commands import shown
 from .logs import last_lines, new_log
 
 HEARTBEAT = 15.0
@@ -35,6 +38,7 @@ class Step:
 
     ``normal`` tells how long it usually takes, ``advice`` what to do when it fails; ``show`` passes its output
     through to the terminal as it comes; ``quiet_for`` is how many seconds of silence are fine, if not the usual.
+    ``source`` is what lists the packages that it installs: then its output tells what to do.
     """
 
     title: str
@@ -46,6 +50,7 @@ class Step:
     show: bool = False
     quiet_for: float | None = None
     env: Mapping[str, str] = field(default_factory=dict)
+    source: str = ""
 
 
 def duration(seconds: float) -> str:
@@ -90,7 +95,7 @@ class Progress:
         """Run a step; returns its exit code and its log, whatever the code is."""
         self.say(f"==> {step.title}")
         log, started = new_log(self._logs, step.name), time.monotonic()
-        log.write_text(" ".join(map(str, step.command)) + "\n", "utf-8")
+        log.write_text(f"{shown(step.command)}\n", "utf-8", "replace")
         code = self._run(step, log, started)
         self.say(f"    {'done' if code == 0 else f'exit code {code}'} ({duration(time.monotonic() - started)})")
         return code, log
@@ -138,4 +143,6 @@ def _ended(process: subprocess.Popen[bytes]) -> bool:
 def _failure(step: Step, code: int, log: Path) -> str:
     what = f"Failed: {step.title} (exit code {code})."
     said = "" if step.show else f"\n\nThe last lines it printed:\n{last_lines(log)}"
-    return f"{what}{said}\n\nThe whole log: {log}\n{step.advice}".rstrip()
+    printed = log.read_text("utf-8", "replace").splitlines()
+    advice = (advice_for(printed, step.source) if step.source else "") or step.advice
+    return f"{what}{said}\n\nThe whole log: {log}\n{advice}".rstrip()

@@ -1,41 +1,43 @@
-"""``--run``: the server in the foreground, a first chat to show that it works, and its addresses."""
+"""``--run``: the server in the foreground, from its start until somebody stops it."""
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from . import ports
 from . import settings as server_settings
-from .greeting import MODULE, CutShortError, Greeting
 from .http_client import HttpClient
 from .layout import Layout
+from .module_states import CutShortError, ModuleStates
+from .options import Options
 from .progress import InstallError, Progress
 from .server_process import ServerProcess, StopRequests, ended_as_asked
 from .settings import ServerSettings
-
-ADDRESSES = """
-Millrace is running; Ctrl-C stops it.
-
-  In a browser   {url}/
-  With curl      curl -F prompt="What is a module?" {url}/v1/text/chat
-                 curl -F commandId=ID {url}/v1/LlamaChat/get_command_status
-  HTTP API       {url}/v1/   (described in docs/http-api.md)
-  Log            {log}
-"""
+from .welcome import Welcome
 
 
-def run(layout: Layout, progress: Progress, port: int | None) -> int:
-    """Run the server until it ends or the user stops it; returns the exit code. Raises InstallError."""
+def run(layout: Layout, progress: Progress, options: Options, repository: str | None = None) -> int:
+    """Run the server until it ends or the user stops it; returns the exit code.
+
+    ``repository`` is where to download a model from while it runs. Raises InstallError when there is no server.
+    """
     stop = StopRequests()
     with stop.listening():
-        settings = server_settings.ask(layout, port)
+        settings = server_settings.ask(layout, options.port)
         ports.ensure_free(settings)
         progress.say(f"==> Starting the server at {settings.url}/")
-        command: list[str | Path] = [layout.python, "-m", "server", *server_settings.server_flags(port)]
+        command: list[str | Path] = [layout.python, "-m", "server", *server_settings.server_flags(options.port)]
         server = ServerProcess(command, layout.root, progress)
         stop.forward_to(server)
+
+        def pause(seconds: float) -> bool:
+            return server.wait(seconds) is None and not stop.made
+
+        states = ModuleStates(HttpClient(settings.url, settings.key), progress, pause)
         try:
-            _greet(server, stop, settings, progress)
+            with contextlib.suppress(CutShortError):
+                Welcome(layout, progress, settings, states).say(repository, options.instance)
             return _serve(server, stop, progress)
         except InstallError as error:
             raise InstallError(f"{error}\n{_where_to_look(server, settings)}") from error
@@ -45,21 +47,6 @@ def run(layout: Layout, progress: Progress, port: int | None) -> int:
                 if not stop.made:
                     stop.request()
                 server.finish()
-
-
-def _greet(server: ServerProcess, stop: StopRequests, settings: ServerSettings, progress: Progress) -> None:
-    def pause(seconds: float) -> bool:
-        return server.wait(seconds) is None and not stop.made
-
-    greeting = Greeting(HttpClient(settings.url, settings.key), progress, pause)
-    try:
-        if greeting.wait_until_ready() and greeting.can_chat():
-            greeting.chat()
-        else:
-            progress.say(f"    There is no {MODULE} that chats here, so there is nobody to say hello.")
-    except CutShortError:
-        return
-    progress.say(ADDRESSES.format(url=settings.url, log=settings.data / "logs" / "millrace.log"))
 
 
 def _serve(server: ServerProcess, stop: StopRequests, progress: Progress) -> int:

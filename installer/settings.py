@@ -20,15 +20,17 @@ try:
     settings, _ = load_settings(sys.argv[1:], os.environ)
 except SettingsError as error:
     sys.exit(str(error))
-print(json.dumps({"host": settings.host, "port": settings.port, "data": str(settings.data_dir),
-                  "key": next(iter(settings.api_keys), ""), "occupied": occupied_by_another(settings.data_dir)}))
+data, environments = settings.data_dir, settings.environments_dir
+print(json.dumps({"host": settings.host, "port": settings.port, "data": str(data),
+                  "environments": str(data / "environments" if str(environments) == "." else environments),
+                  "key": next(iter(settings.api_keys), ""), "occupied": occupied_by_another(data)}))
 """
 _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1", "": "127.0.0.1"}
 
 
 @dataclass(frozen=True)
 class ServerSettings:
-    """The settings the installer needs: where the server listens, its data folder, a key if it wants one.
+    """The settings the installer needs: where the server listens, its folders, a key if it wants one.
 
     ``occupied`` says who uses the data folder already; empty when nobody does.
     """
@@ -37,6 +39,7 @@ class ServerSettings:
     port: int
     data: Path
     key: str
+    environments: Path
     occupied: str = ""
 
     @property
@@ -64,4 +67,7 @@ def ask(layout: Layout, port: int | None = None) -> ServerSettings:
     if answer.returncode != 0:
         raise InstallError(f"The server's settings cannot be used.\n{answer.stderr.strip()}")
     found = json.loads(answer.stdout)
-    return ServerSettings(found["host"], found["port"], Path(found["data"]), found["key"], found["occupied"])
+    environments = Path(found["environments"])
+    return ServerSettings(
+        found["host"], found["port"], Path(found["data"]), found["key"], environments, found["occupied"]
+    )

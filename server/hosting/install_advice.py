@@ -15,9 +15,11 @@ _CERTIFICATE = r"invalid peer certificate|certificate verify failed|UnknownIssue
 _WRONG_ADDRESS = r"HTTP status client error \((4\d\d[^)]*)\) for url \(([^)]+)\)"
 _NETWORK = (
     r"Failed to (?:fetch|download)|error sending request|dns error|Connection (?:refused|reset)|timed out|"
-    r"Network is unreachable|Temporary failure in name resolution|network was disabled|HTTP status server error"
+    r"Network is unreachable|Temporary failure in name resolution|Name or service not known|"
+    r"network was disabled|HTTP status server error"
 )
 _UNREADABLE = r"Couldn't parse requirement|wheel filename `?([^`\n]+)`? is invalid|Invalid requirement"
+_NO_FILE = r"Distribution not found at: (\S+)"
 _UNKNOWN = r"Because (\S+) was not found in the package registry"
 _NO_VERSION = r"there (?:is no version|are no versions) of (\S+)"
 _PYTHON = r"current Python version \(([^)]+)\) does not satisfy Python([^\s,]+)"
@@ -63,6 +65,7 @@ _RULES: tuple[tuple[str, _Advice], ...] = (
     (_WRONG_ADDRESS, lambda found, source: f"{found[2]} answers {found[1]}. Correct the address in {source}."),
     (_NETWORK, _network),
     (_UNREADABLE, lambda _, source: f"A line of {source} cannot be read. Correct it."),
+    (_NO_FILE, lambda found, source: f"There is nothing at {found[1]}. Correct the path in {source}."),
     (_UNKNOWN, lambda found, source: f"There is no package {found[1]}. Correct the name in {source}."),
     (_NO_VERSION, lambda found, source: f"There is no {found[1]} to be had. Correct the version in {source}."),
     (

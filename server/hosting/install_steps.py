@@ -41,7 +41,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     command: Sequence[str]
     cwd: Path
     environment: Mapping[str, str]
-    advice: str = "The reason is in the log."
+    advice: str = ""
     source: str = ""
 
 
@@ -94,7 +94,7 @@ class InstallLog:
             cause = f" {outcome.cause}" if outcome.cause else ""
             how = describe_exit(outcome.code)
             advice = (advice_for(outcome.output, step.source) if step.source else "") or step.advice
-            raise InstallError(f"{step.title} failed ({how}).{cause} The log is {self.path}. {advice}")
+            raise InstallError(f"{step.title} failed ({how}).{cause} The log is {self.path}. {advice}".rstrip())
 
     async def attempt(self, step: Step, announce: bool = True) -> Outcome:
         """Run a step to its end and tell how it ended; ``announce``: tell people that it begins.

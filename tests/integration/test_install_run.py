@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -18,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.gguf_models import write_causal
 from tests.support.installing import ROOT, copy_checkout, eventually, processes_in
 
 pytestmark = [
@@ -150,8 +152,7 @@ def test_a_second_run_is_quick_and_needs_no_network(
     run = Run(checkout, free_port, env)
     try:
         run.wait_for("Ctrl-C stops it", QUICK)
-        assert "LlamaChat: ready" in run.said  # the word of the step that found nothing to install
-        assert "Making the" not in run.said
+        assert "Making the" not in run.said  # nothing was found that had to be installed
         assert run.ctrl_c() == 0, run.said
         eventually(lambda: processes_in(checkout) == [])
     finally:
@@ -190,7 +191,7 @@ BROKEN = {
 }
 
 
-def test_a_module_that_cannot_start_is_told_with_its_reason(
+def test_a_first_chat_that_cannot_be_ends_in_a_running_server(
     checkout: Path, bare_environment: dict[str, str], free_port: int, tmp_path: Path
 ) -> None:
     module = tmp_path / "modules" / "LlamaChat"
@@ -204,13 +205,131 @@ def test_a_module_that_cannot_start_is_told_with_its_reason(
     }
     run = Run(checkout, free_port, env)
     try:
-        assert run.process.wait(240) == 1
+        run.wait_for("Ctrl-C stops it", 240)
+        assert "LlamaChat: Does not work: " in run.said
+        assert "These modules do not work yet" in run.said
+        assert "the dog ate the model" in run.said.partition("These modules do not work yet")[2]
+        assert str(tmp_path / "data" / "logs" / "millrace.log") in run.said
+        assert state_of("LlamaChat", free_port) == "Failed"
+        assert run.ctrl_c() == 0, run.said
     finally:
         run.end()
-    assert "LlamaChat did not start: Failed" in run.said
-    assert "the dog ate the model" in run.said
-    assert str(tmp_path / "data" / "logs" / "millrace.log") in run.said
     eventually(lambda: processes_in(checkout) == [])
+
+
+def test_a_missing_model_ends_in_a_running_server_that_takes_up_one_that_comes(
+    checkout: Path, bare_environment: dict[str, str], free_port: int
+) -> None:
+    models = checkout / "modules" / "LlamaChat" / "models"
+    (models / "millrace-tiny.gguf").rename(models / "renamed.gguf")
+    run = Run(checkout, free_port, bare_environment)
+    try:
+        run.wait_for("Ctrl-C stops it", QUICK)
+        assert "Warning: LlamaChat has no model to chat with." in run.said
+        assert f"There is no model file {models / 'millrace-tiny.gguf'}" in run.said
+        assert "has: renamed.gguf" in run.said
+        assert "You: " not in run.said
+        (models / "renamed.gguf").rename(models / "millrace-tiny.gguf")
+        eventually(lambda: post(free_port, "text/chat", {"prompt": "What is a module?"}).get("success"), 60)
+        assert run.ctrl_c() == 0, run.said
+    finally:
+        run.end()
+        if (models / "renamed.gguf").exists():
+            (models / "renamed.gguf").rename(models / "millrace-tiny.gguf")
+
+
+KEEPS_BUSY = {"FloodsStdout", "LeaksMemory"}
+"""They are wrong only when they are asked for something, and then cost others time."""
+NEVER_WORKS = {
+    "BrokenSettings": "missing comma",
+    "MissingStartFile": "FilePath",
+    "Uninstallable": "requirements.txt",
+    "UnknownRuntime": "Runtime",
+    "WrongType": "Parallelism",
+}
+"""What is wrong with a module that can never run, and a word of what its state must say."""
+
+
+def test_with_every_kind_of_wrong_module_it_ends_in_a_chat(
+    checkout: Path, bare_environment: dict[str, str], free_port: int, tmp_path: Path
+) -> None:
+    modules = tmp_path / "modules"
+    shutil.copytree(checkout / "tests" / "modules_bad", modules, ignore=shutil.ignore_patterns(*KEEPS_BUSY))
+    (modules / "LlamaChat").symlink_to(checkout / "modules" / "LlamaChat", target_is_directory=True)
+    env = {
+        **bare_environment,
+        "MILLRACE_MODULES_DIR": str(modules),
+        "MILLRACE_DATA_DIR": str(tmp_path / "data"),
+        "MILLRACE_ENVIRONMENTS_DIR": str(checkout / "data" / "environments"),
+    }
+    run = Run(checkout, free_port, env)
+    try:
+        run.wait_for("Ctrl-C stops it", 300)
+        reply = run.said.partition("You: ")[2].partition("LlamaChat: ")[2].partition("These modules")[0]
+        assert "Millrace" in reply, run.said
+        told = run.said.partition("These modules do not work yet")[2]
+        for name, word in NEVER_WORKS.items():
+            assert re.search(rf"^  {name}: .*{word}", told, re.MULTILINE), (name, told)
+            assert state_of(name, free_port) == "Failed"
+            assert word in reason_of(name, free_port)
+        started = post(free_port, "text/chat", {"prompt": "What is a module?"})
+        assert started["success"], started
+        assert run.ctrl_c() == 0, run.said
+    finally:
+        run.end()
+    eventually(lambda: processes_in(checkout) == [])
+
+
+def install(checkout: Path, env: dict[str, str], *arguments: str, cwd: Path | None = None) -> tuple[int, str]:
+    """Run ``bash install.sh`` to its end; returns its exit code and all it printed."""
+    ended = subprocess.run(
+        ["/bin/bash", str(checkout / "install.sh"), *arguments],
+        env=env,
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+        timeout=240,
+    )
+    return ended.returncode, ended.stdout.decode("utf-8", "replace")
+
+
+def test_without_run_a_wrong_module_is_a_warning_and_a_1(
+    checkout: Path, bare_environment: dict[str, str], tmp_path: Path
+) -> None:
+    modules = tmp_path / "modules"
+    shutil.copytree(checkout / "tests" / "modules_bad" / "BrokenSettings", modules / "BrokenSettings")
+    env = {
+        **bare_environment,
+        "MILLRACE_MODULES_DIR": str(modules),
+        "MILLRACE_DATA_DIR": str(tmp_path / "data"),
+    }
+    code, said = install(checkout, env, cwd=tmp_path)
+    assert code == 1
+    assert "BrokenSettings" in said
+    assert "Warning: not every module is ready" in said
+    assert f"Start it with: bash {checkout}/install.sh --run" in said
+    assert "network" not in said
+
+
+def test_a_model_file_from_where_the_user_is(checkout: Path, bare_environment: dict[str, str], tmp_path: Path) -> None:
+    mine = write_causal(tmp_path / "my models" / "Mine.GGUF")
+    env = {**bare_environment, "MILLRACE_DATA_DIR": str(tmp_path / "data"), "MILLRACE_MODULES_DIR": str(tmp_path)}
+    code, said = install(checkout, env, "--model", "my models/Mine.GGUF", cwd=tmp_path)
+    there = checkout / "modules" / "LlamaChat" / "models" / "Mine.GGUF"
+    try:
+        assert code == 0, said
+        assert "Linked to" in said
+        assert there.samefile(mine)
+        chosen = json.loads((tmp_path / "data" / "modulesettings.json").read_text("utf-8"))
+        variables = chosen["Modules"]["LlamaChat"]["EnvironmentVariables"]
+        assert variables["CPAI_MODULE_LLAMA_MODEL_FILENAME"] == "@Mine.GGUF"
+    finally:
+        there.unlink(missing_ok=True)
+    code, said = install(checkout, env, "--model", "none.gguf", cwd=tmp_path)
+    assert code == 1
+    assert f"There is no file {tmp_path / 'none.gguf'}" in said
 
 
 def readme_block(language: str, word: str) -> str:
@@ -251,6 +370,15 @@ def test_the_module_in_the_readme_works_when_dropped_in(
 
 
 def state_of(module_id: str, port: int) -> str | None:
+    return module_status(module_id, port).get("state")
+
+
+def reason_of(module_id: str, port: int) -> str:
+    return str(module_status(module_id, port).get("stateReason"))
+
+
+def module_status(module_id: str, port: int) -> dict[str, Any]:
+    """What the explorer shows of a module."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/module/list/status", timeout=30) as answer:
         statuses = json.load(answer)["statuses"]
-    return next((module["state"] for module in statuses if module["moduleId"] == module_id), None)
+    return next((module for module in statuses if module["moduleId"] == module_id), {})

@@ -19,9 +19,12 @@ CONTENT = b"GGUF" + random.Random(0).randbytes(3_000)
 WRITTEN_AT_ONCE = 10 * 1024 * 1024
 LARGE = b"GGUF" + random.Random(1).randbytes(WRITTEN_AT_ONCE + 2_000_000)
 
+# The library goes on by itself after so many silent seconds, which a busy machine may take.
+PATIENT = {"HF_HUB_DOWNLOAD_TIMEOUT": "60"}
+
 
 def environment(hub: HubStandIn, tmp_path: Path) -> dict[str, str]:
-    return {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "0", "HF_TOKEN": ""}
+    return {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "0", "HF_TOKEN": "", **PATIENT}
 
 
 def command(model: str, tmp_path: Path) -> list[str | Path]:

@@ -19,6 +19,7 @@ UNKNOWN = f"{NO_SOLUTION}Because nonesuch was not found in the package registry 
     ("output", "words"),
     [
         (UNKNOWN, "no package nonesuch. Correct the name in requirements.txt of Mine"),
+        ("error: Distribution not found at: file:///m/nothing", "nothing at file:///m/nothing. Correct the path"),
         (f"{NO_SOLUTION}Because there is no version of msgspec==99.9 and you", "no msgspec==99.9 to be had"),
         (f"{NO_SOLUTION}Because there are no versions of thing and you require thing", "no thing to be had"),
         (

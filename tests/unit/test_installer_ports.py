@@ -16,7 +16,7 @@ from tests.support.scripted_http import answering
 
 
 def at(port: int, host: str = "127.0.0.1") -> ServerSettings:
-    return ServerSettings(host=host, port=port, data=Path("data"), key="")
+    return ServerSettings(host=host, port=port, data=Path("data"), key="", environments=Path("data/environments"))
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from installer import apt, prerequisites
-from installer.progress import InstallError, StepFailedError
+from installer.progress import InstallError
 from tests.support.installing import captured, layout_in, program, tools_in
 
 BUILT = "lib/python3.12/site-packages/llama_cpp/__init__.py"
@@ -23,23 +23,22 @@ def bare_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_missing_compiler_is_named_with_the_commands_to_type(tmp_path: Path, bare_path: Path) -> None:
-    progress, _ = captured(tmp_path)
-    with pytest.raises(InstallError) as refused:
-        prerequisites.ensure(layout_in(tmp_path), progress)
-    said = str(refused.value)
+def test_missing_compiler_is_told_with_the_commands_to_type_and_ends_nothing(tmp_path: Path, bare_path: Path) -> None:
+    progress, out = captured(tmp_path)
+    prerequisites.ensure(layout_in(tmp_path), progress)
+    said = out.getvalue()
+    assert "Warning: LlamaChat will not work without a compiler" in said
     assert "a C and C++ compiler with make" in said
     assert "sudo apt-get install build-essential" in said
     assert "xcode-select --install" in said
 
 
 def test_git_is_wanted_for_the_tests_only(tmp_path: Path, bare_path: Path) -> None:
-    progress, _ = captured(tmp_path)
+    progress, out = captured(tmp_path)
     with pytest.raises(InstallError, match="git"):
         prerequisites.ensure(layout_in(tmp_path), progress, testing=True)
-    with pytest.raises(InstallError) as refused:
-        prerequisites.ensure(layout_in(tmp_path), progress)
-    assert "git " not in str(refused.value)
+    prerequisites.ensure(layout_in(tmp_path), progress)
+    assert "git " not in out.getvalue()
 
 
 def test_no_compiler_is_needed_once_llama_cpp_is_there(tmp_path: Path, bare_path: Path) -> None:
@@ -89,14 +88,15 @@ def test_root_with_apt_gets_what_is_missing(tmp_path: Path, bare_path: Path, mon
     assert "Installing build-essential with apt" in out.getvalue()
 
 
-def test_apt_that_fails_stops_the_installation_with_its_words(
+def test_apt_that_fails_is_told_with_its_words(
     tmp_path: Path, bare_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     program(bare_path / "apt-get", "echo 'E: Could not resolve the host'; exit 100")
-    progress, _ = captured(tmp_path)
-    with pytest.raises(StepFailedError, match="Could not resolve the host"):
-        prerequisites.ensure(layout_in(tmp_path), progress)
+    progress, out = captured(tmp_path)
+    with pytest.raises(InstallError, match="This machine lacks"):
+        prerequisites.ensure(layout_in(tmp_path), progress, testing=True)
+    assert "Could not resolve the host" in out.getvalue()
 
 
 def test_apt_that_does_not_help_ends_in_the_list(
@@ -106,7 +106,7 @@ def test_apt_that_does_not_help_ends_in_the_list(
     program(bare_path / "apt-get", "exit 0")
     progress, _ = captured(tmp_path)
     with pytest.raises(InstallError, match="This machine lacks"):
-        prerequisites.ensure(layout_in(tmp_path), progress)
+        prerequisites.ensure(layout_in(tmp_path), progress, testing=True)
 
 
 def test_apt_is_used_by_root_alone(bare_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
