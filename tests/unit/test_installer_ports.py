@@ -50,7 +50,8 @@ def test_another_server_at_the_port_is_recognised() -> None:
 
 
 def test_an_occupied_data_folder_is_told_before_a_taken_port(taken: int) -> None:
-    settings = ServerSettings("127.0.0.1", taken, Path("data"), "", "Another server is using the data folder data.")
+    said = "Another server is using the data folder data."
+    settings = ServerSettings("127.0.0.1", taken, Path("data"), "", Path("environments"), said)
     with pytest.raises(InstallError, match=r"^Another server is using the data folder data\.$"):
         ports.ensure_free(settings)
 
