@@ -25,8 +25,8 @@ def _date(second: int) -> str:
 
 
 def json_answer(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
-    """Return a JSON answer; ``body`` is anything msgspec can encode."""
-    return web.Response(body=_encode(body), status=status, headers=headers, content_type="application/json")
+    """Return a JSON answer; ``body`` is anything msgspec can encode. It ends its line, for terminals."""
+    return web.Response(body=_encode(body) + b"\n", status=status, headers=headers, content_type="application/json")
 
 
 def ok(**fields: Any) -> web.Response:
@@ -53,5 +53,5 @@ def module_answer(output: bytes, received: float) -> web.Response:
     """Forward a module's JSON object as it is, with the server's fields appended; nothing is parsed."""
     head = output.rstrip()[:-1].rstrip()
     separator = b"" if head.endswith(b"{") else b","
-    body = head + separator + _encode(proxy_fields(received))[1:]
+    body = head + separator + _encode(proxy_fields(received))[1:] + b"\n"
     return web.Response(body=body, headers=_JSON)

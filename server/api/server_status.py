@@ -14,6 +14,16 @@ from .. import __version__
 from ..commands.dispatcher import Dispatcher
 from .envelope import error, ok
 
+_INDEX = "This is Millrace's HTTP API; docs/http-api.md describes it. These addresses are good to begin with."
+_ADDRESSES = {
+    "explorer": "/",
+    "modules": "/v1/module/list/status",
+    "routes": "/v1/module/list/running",
+    "commands": "/v1/commands",
+    "log": "/v1/log/list",
+    "ping": "/v1/status/ping",
+}
+
 
 class ServerStatus:
     """The routes under ``/v1/server/status`` (and the older ``/v1/status``), and the two probes."""
@@ -29,8 +39,14 @@ class ServerStatus:
             app.router.add_get(f"{prefix}/version", self._ping)
             app.router.add_get(f"{prefix}/updateavailable", self._update)
             app.router.add_get(f"{prefix}/system-status", self._system)
+        for path in ("/v1", "/v1/"):
+            app.router.add_get(path, self._index)
         app.router.add_get("/healthz", self._healthy)
         app.router.add_get("/readyz", self._ready)
+
+    async def _index(self, request: web.Request) -> web.Response:
+        """What somebody sees who opens the address of the API itself."""
+        return ok(message=_INDEX, millrace=__version__, addresses=_ADDRESSES)
 
     async def _ping(self, request: web.Request) -> web.Response:
         return ok(message=self._version, version=version_parts(self._version), millrace=__version__)

@@ -160,6 +160,11 @@ def test_a_taken_port_is_said_clearly(shared: ServerProcess, tmp_path: Path) -> 
     assert "--port" in done.stderr
 
 
+def test_each_address_that_the_api_names_answers(shared: ServerProcess) -> None:
+    addresses = shared.get("/v1/")["addresses"]
+    assert {name: shared.call(address)[0] for name, address in addresses.items()} == dict.fromkeys(addresses, 200)
+
+
 def test_errors_leave_the_server_serving(shared: ServerProcess) -> None:
     status, body, headers = shared.call("/v1/no/such/route", b"")
     assert (status, b"There is no route" in body) == (404, True)

@@ -174,3 +174,20 @@ async def test_a_list_route_answers_get_too(tmp_path: Path) -> None:
         api.routes.set_module("Demo", [route("demo/custom/list", "list")])
         async with api.answering(lambda payload: {"models": ["a"]}), client.get("/v1/demo/custom/list/") as answer:
             assert (answer.status, (await answer.json())["models"]) == (200, ["a"])
+
+
+@pytest.mark.parametrize("path", ["/v1", "/v1/", "/V1/"])
+async def test_the_address_of_the_api_says_where_to_go_on(client: Client, path: str) -> None:
+    async with client.get(path) as answer:
+        assert answer.status == 200
+        addresses = (await answer.json())["addresses"]
+    async with client.get(addresses["ping"]) as answer:
+        assert answer.status == 200
+
+
+async def test_json_ends_its_line_and_is_as_long_as_said(client: Client) -> None:
+    for call in (client.get("/v1/status/ping"), client.post("/v1/demo/quick", data={"a": "b"}), client.get("/v1/none")):
+        async with call as answer:
+            body = await answer.read()
+            assert body.endswith(b"}\n")
+            assert int(answer.headers["Content-Length"]) == len(body)
