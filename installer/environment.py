@@ -63,12 +63,12 @@ def ensure(layout: Layout, progress: Progress, interpreter: Path, extras: Iterab
         progress.run(_get_uv(layout))
         program = layout.tool("uv")
     progress.run(_install(layout, program, wanted))
-    _write_paths_in_ascii(layout)
+    write_paths_in_ascii(layout)
     stamp.write_text(json.dumps({"fingerprint": fingerprint(layout), "extras": wanted}) + "\n", "utf-8")
     return True
 
 
-def _write_paths_in_ascii(layout: Layout) -> None:
+def write_paths_in_ascii(layout: Layout) -> None:
     """Python reads the files that name the checkout in the locale's letters, and dies of others at its start."""
     for pattern in ("lib/python*/site-packages/*.pth", "Lib/site-packages/*.pth"):
         for path in layout.environment.glob(pattern):

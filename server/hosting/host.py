@@ -28,6 +28,7 @@ from .setting_names import overruled, placed
 from .settings_file import FILE_NAME
 from .state import State
 from .trouble_log import TroubleLog
+from .unused_environments import how_to_delete, unused_environments
 from .user_settings import SettingError, save
 
 __all__ = ["ModuleHost", "install_modules"]
@@ -60,6 +61,7 @@ class ModuleHost:
         self._modules: dict[Path, HostedModule] = {}
         self._unsettled: dict[Path, FoundModule] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._told_unused: set[Path] = set()
         self._orphans: dict[str, Orphan] = {}
         self._scanning = asyncio.Lock()
         self._looks = 0
@@ -105,7 +107,8 @@ class ModuleHost:
         await self._save_claims()
         await self._end_strays()
         watch = FolderWatch(self._watched, self._look_again, self._watching_failed)
-        self._tasks = [asyncio.create_task(watch.run()), asyncio.create_task(self._see_external())]
+        works = (watch.run(), self._see_external(), self._tell_unused_environments())
+        self._tasks = [asyncio.create_task(work) for work in works]
 
     async def stop(self) -> None:
         """Stop all modules side by side; no process is left when this returns."""
@@ -271,6 +274,7 @@ class ModuleHost:
             module = self._modules.pop(folder)
             self._book.add(f"The module {module.module_id} was removed.")
             await module.remove()
+            self._tasks.append(asyncio.create_task(self._tell_unused_environments()))
         changed = {folder: module for folder, module in found.items() if self._has_changed(module)}
         settled = {folder for folder, module in changed.items() if self._is_settled(folder, module)}
         for folder in settled:
@@ -301,6 +305,16 @@ class ModuleHost:
         else:
             self._book.add(f"The files of the module {found.module_id} have changed.")
             await module.reload(found)
+
+    async def _tell_unused_environments(self) -> None:
+        """Name what removed modules have left behind, each once."""
+        if self._scanner.troubles:
+            return
+        modules = [module.found for module in self._modules.values()]
+        for environment in await asyncio.to_thread(unused_environments, self._settings, modules):
+            if environment not in self._told_unused:
+                self._told_unused.add(environment)
+                self._book.add(await asyncio.to_thread(how_to_delete, environment))
 
     async def _see_external(self) -> None:
         """Notice module processes that somebody starts by hand."""

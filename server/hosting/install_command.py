@@ -11,6 +11,7 @@ from .installer import Installer
 from .module_settings import ModuleSettings
 from .platform_info import PlatformInfo, detect_platform
 from .scanner import FoundModule, Scanner
+from .unused_environments import how_to_delete, unused_environments
 
 
 async def install_modules(settings: ServerSettings, ids: list[str], report: Callable[[str], None]) -> bool:
@@ -27,8 +28,14 @@ async def install_modules(settings: ServerSettings, ids: list[str], report: Call
             report(f"{module_id}: there is no such module in {settings.modules_dir}.")
     chosen = [module for module in found if not wanted or module.module_id.lower() in wanted]
     installer = Installer(settings, machine)
-    done = [await _install(module, installer, settings, machine, report) for module in chosen]
-    return wanted <= known and all(done) and not scanner.troubles
+    problems = [await _install(module, installer, settings, machine, report) for module in chosen]
+    if not scanner.troubles:
+        for environment in await asyncio.to_thread(unused_environments, settings, found):
+            report(await asyncio.to_thread(how_to_delete, environment))
+    # Once more and last of all: what took long has come between.
+    for problem in filter(None, problems):
+        report(f"Not ready: {problem}")
+    return wanted <= known and not any(problems) and not scanner.troubles
 
 
 async def _install(
@@ -37,15 +44,15 @@ async def _install(
     settings: ServerSettings,
     machine: PlatformInfo,
     report: Callable[[str], None],
-) -> bool:
+) -> str:
+    """Install a module; return what is wrong with it, empty when nothing is."""
     if found.error or found.settings is None:
-        report(f"{found.module_id}: {found.error}")
-        return False
+        return f"{found.module_id}: {found.error}"
     module: ModuleSettings = found.settings
     incompatible = module.incompatibility(settings.compatible_version, machine)
     if incompatible:
         report(f"{module.module_id}: left out, because {incompatible}.")
-        return True
+        return ""
     try:
         before = await installer.plan(module)
         if before.current:
@@ -54,5 +61,5 @@ async def _install(
             await installer.install(module, lambda line: report(f"{module.module_id}: {line}"))
     except (InstallError, OSError) as error:
         report(f"{module.module_id}: {error}")
-        return False
-    return True
+        return f"{module.module_id}: {error}"
+    return ""

@@ -241,7 +241,7 @@ def test_a_missing_model_ends_in_a_running_server_that_takes_up_one_that_comes(
 KEEPS_BUSY = {"FloodsStdout", "LeaksMemory"}
 """They are wrong only when they are asked for something, and then cost others time."""
 NEVER_WORKS = {
-    "BrokenSettings": "missing comma",
+    "BrokenSettings": "comma",
     "MissingStartFile": "FilePath",
     "Uninstallable": "requirements.txt",
     "UnknownRuntime": "Runtime",
@@ -278,6 +278,27 @@ def test_with_every_kind_of_wrong_module_it_ends_in_a_chat(
     finally:
         run.end()
     eventually(lambda: processes_in(checkout) == [])
+
+
+def test_it_runs_in_any_folder_whatever_the_locale(
+    tmp_path: Path, bare_environment: dict[str, str], free_port: int
+) -> None:
+    odd = copy_checkout(tmp_path / "it's my mühle 中" / "clone")
+    run = Run(odd, free_port, {**bare_environment, "LC_ALL": "C"})
+    try:
+        run.wait_for("Ctrl-C stops it", FIRST_RUN)
+        assert "LlamaChat: Ready" in run.said
+        reply = run.said.partition("You: ")[2].partition("LlamaChat: ")[2].partition("Millrace is running")[0]
+        assert "Millrace" in reply, run.said
+        assert str(odd / "data" / "logs") in run.said
+        assert run.ctrl_c() == 0, run.said
+        # A service is started without the installer.
+        alone = [odd / ".venv" / "bin" / "python", "-m", "server", "--help"]
+        ended = subprocess.run(alone, cwd=odd, env={"LC_ALL": "C"}, capture_output=True, check=False)
+        assert ended.returncode == 0, ended.stderr
+    finally:
+        run.end()
+    eventually(lambda: processes_in(odd) == [])
 
 
 def install(checkout: Path, env: dict[str, str], *arguments: str, cwd: Path | None = None) -> tuple[int, str]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import venv
 from pathlib import Path
@@ -113,3 +114,18 @@ def test_a_uv_in_the_path_is_used_when_it_is_recent(
     assert uv.find(layout) == (found if good else None)
     own = program(layout.tool("uv"), "exit 0")
     assert uv.find(layout) == own
+
+
+def test_the_checkouts_folder_may_have_any_name_whatever_the_locale(made: Layout, tmp_path: Path) -> None:
+    """Python reads .pth files in the locale's letters, and dies of others before it can say why."""
+    odd = tmp_path / "it's mühle 中"
+    odd.mkdir()
+    (odd / "grain.py").write_text("FLOUR = 1\n")
+    (packages,) = made.environment.glob("lib/python*/site-packages")
+    (packages / "_editable_impl_x.pth").write_text(f"{odd}\n", "utf-8")
+    (packages / "plain.pth").write_text("/nowhere\n")
+    plain = {"LC_ALL": "C"}
+    command = [str(made.python), "-c", "import grain; print(grain.FLOUR)"]
+    environment.write_paths_in_ascii(made)
+    assert subprocess.run(command, env=plain, capture_output=True, text=True, check=True).stdout == "1\n"
+    assert (packages / "plain.pth").read_text() == "/nowhere\n"
