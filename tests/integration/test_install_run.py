@@ -293,7 +293,7 @@ def test_it_runs_in_any_folder_whatever_the_locale(
         assert str(odd / "data" / "logs") in run.said
         assert run.ctrl_c() == 0, run.said
         # A service is started without the installer.
-        alone = [odd / ".venv" / "bin" / "python", "-m", "server", "--help"]
+        alone = [str(odd / ".venv" / "bin" / "python"), "-m", "server", "--help"]
         ended = subprocess.run(alone, cwd=odd, env={"LC_ALL": "C"}, capture_output=True, check=False)
         assert ended.returncode == 0, ended.stderr
     finally:
