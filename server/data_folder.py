@@ -58,11 +58,12 @@ class DataFolder:
         self.announce(address)
 
     def announce(self, address: str) -> None:
-        """Note where the server is, for whoever wants the folder too."""
+        """Note where the server is, for whoever wants the folder too. On a full disk there is no note, but a lock."""
         note = self._path / NOTE_NAME
         partial = note.with_suffix(".new")
-        partial.write_bytes(msgspec.json.encode(Occupant(os.getpid(), address)))
-        partial.replace(note)
+        with contextlib.suppress(OSError):
+            partial.write_bytes(msgspec.json.encode(Occupant(os.getpid(), address)))
+            partial.replace(note)
 
     def release(self) -> None:
         """Let others have the folder."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -16,6 +18,7 @@ from server.api.errors import error_middleware
 from server.descriptors import connections_within
 from server.log_book import LogBook
 from tests.support.hosting_modules import eventually
+from tests.support.server_process import ROOT
 
 HEAD = b"GET /quick HTTP/1.1\r\nHost: localhost\r\n"
 UPLOAD = b"POST /upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n"
@@ -251,3 +254,23 @@ async def test_many_connections_at_once_are_never_more_than_allowed() -> None:
 )
 def test_a_part_of_the_descriptors_is_kept_back(descriptors: int, expected: int) -> None:
     assert connections_within(descriptors, 4096) == expected
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
+def test_the_limit_of_the_system_is_raised_as_far_as_it_may_be() -> None:
+    ask = (
+        "import resource\n"
+        "from server.descriptors import room_for_connections\n"
+        "soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)\n"
+        "room = room_for_connections(800)\n"
+        "print(soft, hard, room, *resource.getrlimit(resource.RLIMIT_NOFILE))\n"
+    )
+
+    def asked(limits: str) -> list[int]:
+        command = ["bash", "-c", f'{limits} && exec "$@"', "bash", sys.executable, "-c", ask]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        return [int(word) for word in done.stdout.split()]
+
+    assert asked("ulimit -Sn 256 && ulimit -Hn 2000") == [256, 2000, 800, 1824, 2000]
+    assert asked("ulimit -Sn 256 && ulimit -Hn 1000") == [256, 1000, 750, 1000, 1000]
+    assert asked("ulimit -n 100") == [100, 100, 36, 100, 100]
