@@ -116,6 +116,14 @@ def until_stopped(pid: int) -> None:
     wait_until("it has stopped", lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED)
 
 
+async def test_a_flood_of_carriage_returns_is_no_line_at_all() -> None:
+    started = await Started.run("import sys; sys.stdout.write('\\r' * 8_000_000); print('end')")
+    await started.until(1)
+    assert await started.process.wait() == 0
+    await started.process.stop(0.0)
+    assert started.lines == [("end", False)]
+
+
 async def test_a_stopped_process_can_be_ended() -> None:
     started = await Started.run("import os, signal; print(1); os.kill(os.getpid(), signal.SIGSTOP)")
     await started.until(1)
