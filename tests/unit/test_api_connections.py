@@ -19,6 +19,7 @@ from server.descriptors import connections_within
 from server.log_book import LogBook
 from tests.support.hosting_modules import eventually
 from tests.support.server_process import ROOT
+from tests.support.unreadable import no_descriptors
 
 HEAD = b"GET /quick HTTP/1.1\r\nHost: localhost\r\n"
 UPLOAD = b"POST /upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n"
@@ -247,6 +248,19 @@ async def test_many_connections_at_once_are_never_more_than_allowed() -> None:
                 assert await got.text() == "quick"
             most = max(most, served.number)
         assert most <= 20
+
+
+async def test_a_server_without_descriptors_accepts_again_when_there_are_some() -> None:
+    loop = asyncio.get_running_loop()
+    async with serving() as served:
+        with socket.socket() as client:
+            client.setblocking(False)
+            with no_descriptors():
+                await loop.sock_connect(client, ("127.0.0.1", served.port))
+                await eventually(lambda: bool(served.said))
+            assert served.said == ["No connection can be accepted: Too many open files. It is tried again."]
+            await loop.sock_sendall(client, HEAD + b"\r\n")
+            assert (await loop.sock_recv(client, 1000)).startswith(b"HTTP/1.1 200 OK")
 
 
 @pytest.mark.parametrize(
