@@ -23,7 +23,9 @@ export class CommandsView {
     this.connection = connection;
     this.count = count;
     this.root = el("section", { class: "commands-view", hidden: true },
-      el("div", { class: "title-row" }, this.#title), this.#note, this.#live.root, this.#ended.root);
+      el("div", { class: "title-row" }, this.#title),
+      el("p", { class: "subtitle", text: "What was asked of the modules, here or elsewhere, and what became of it." }),
+      this.#note, this.#live.root, this.#ended.root);
   }
 
   start() {
