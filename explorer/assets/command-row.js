@@ -49,7 +49,7 @@ export class CommandRow {
     setText(this.#failure, command.error ?? "");
     this.#failure.hidden = !command.error;
     this.#stop.hidden = command.ended_at !== null;
-    this.#stop.disabled = command.state === "cancelling";
+    this.#setStopping(command.state === "cancelling");
     this.#stop.setAttribute("aria-label", `Stop ${this.#what()}, ${sentAt(command.created_at)}`);
     this.#details.hidden = command.text_length === 0;
     if (grown) this.#read();
@@ -65,14 +65,20 @@ export class CommandRow {
   }
 
   async #cancel() {
-    this.#stop.disabled = true;
+    if (this.#stop.getAttribute("aria-disabled") === "true") return;
+    this.#setStopping(true);
     try {
       await postForm(`v1/commands/${this.#id}/cancel`, new FormData());
       this.#say(`${this.#what()} is being stopped.`);
     } catch (error) {
-      this.#stop.disabled = false;
+      this.#setStopping(false);
       this.#say(`${this.#what()} could not be stopped: ${error.message}`);
     }
+  }
+
+  // A button that is really disabled would lose the focus.
+  #setStopping(stopping) {
+    this.#stop.setAttribute("aria-disabled", String(stopping));
   }
 
   #what() {
