@@ -1,4 +1,4 @@
-"""What the chat page keeps, sends and says: options, unsent text, failures, limits, and a question before it deletes."""
+"""What the chat page keeps, sends and says: options, unsent text, failures, limits, a last question."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_options_are_kept_for_the_next_visit(chat: Explorer, guest: Visitor, cou
 
 
 @pytest.mark.parametrize(
-    "kept", ["no JSON", "null", "7", '{"temperature": "hot", "maxTokens": "-3", "systemPrompt": {}}', '{"maxTokens": 5}']
+    "kept", ["no JSON", "null", "7", '{"temperature": "hot", "maxTokens": "-3", "systemPrompt": {}}', "[5]"]
 )
 def test_kept_options_that_make_no_sense_are_passed_over(chat: Explorer, kept: str) -> None:
     chat.page.evaluate("([key, value]) => localStorage.setItem(key, value)", [OPTIONS, kept])
