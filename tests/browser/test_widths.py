@@ -85,7 +85,8 @@ def test_a_module_with_long_words_fits(page: Page, server: ServerProcess, name: 
     ],
 )
 def test_a_long_answer_of_a_route_fits(page: Page, server: ServerProcess, answer: dict[str, Any]) -> None:
-    page.route("**/v1/plain/echo", lambda route: route.fulfill(content_type="application/json", body=json.dumps(answer)))
+    text = json.dumps(answer)
+    page.route("**/v1/plain/echo", lambda route: route.fulfill(content_type="application/json", body=text))
     open_tab(page, server, "Routes")
     form = page.locator('[data-route="plain/echo"]').first
     form.get_by_role("button", name="Send").click()
