@@ -132,6 +132,8 @@ class Greeting:
 
 def model_problem(module: Mapping[str, Any]) -> str:
     """Why LlamaChat has no model, in its own words; empty when it has one, or is still at it."""
+    if module.get("state") == "NotReady":
+        return str(module.get("stateReason") or "It does not say why.")
     data = module.get("statusData")
     return str(data.get("error") or "") if isinstance(data, dict) and data.get("modelLoaded") is False else ""
 

@@ -9,8 +9,9 @@ from typing import Any
 from .http_client import HttpClient, NoAnswerError
 from .progress import HEARTBEAT, Progress, duration
 
-_WORDS = {"Backoff": "Waiting for its next start", "Failed": "Does not work"}
+_WORDS = {"Backoff": "Waiting for its next start", "Failed": "Does not work", "NotReady": "Cannot work yet"}
 """States whose own words say little."""
+_FAULTY = ("Failed", "Backoff", "NotReady")
 _TRYING = ("Installing", "Starting", "Stopping")
 
 
@@ -80,7 +81,7 @@ def in_words(module: Mapping[str, Any]) -> str:
 
 def settled(module: Mapping[str, Any]) -> bool:
     """Whether a module is where it stays: ready, or not to become so by itself."""
-    return str(module.get("state")) in ("Ready", "Busy", "Failed", "Stopped")
+    return str(module.get("state")) in ("Ready", "Busy", "NotReady", "Failed", "Stopped")
 
 
 def works(module: Mapping[str, Any]) -> bool:
@@ -90,7 +91,8 @@ def works(module: Mapping[str, Any]) -> bool:
 
 def problems(modules: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """A line for each module that does not work and should, with the cause and what to do."""
-    faulty = {name: module for name, module in modules.items() if str(module.get("state")) in ("Failed", "Backoff")}
-    waiting = {name: module for name, module in modules.items() if str(module.get("state")) in _TRYING}
-    lines = [f"{name}: {module.get('stateReason') or 'no reason was given'}" for name, module in faulty.items()]
-    return [*lines, *(f"{name}: not ready yet ({in_words(module)})" for name, module in waiting.items())]
+    states = {name: str(module.get("state")) for name, module in modules.items()}
+    faulty = [name for name, state in states.items() if state in _FAULTY]
+    waiting = [name for name, state in states.items() if state in _TRYING]
+    lines = [f"{name}: {modules[name].get('stateReason') or 'no reason was given'}" for name in faulty]
+    return [*lines, *(f"{name}: not ready yet ({in_words(modules[name])})" for name in waiting)]

@@ -84,6 +84,13 @@ def test_a_module_that_will_not_run_ends_the_wait_with_its_reason(tmp_path: Path
     assert "somebody wants it so" in out.getvalue()
 
 
+def test_a_module_that_says_that_it_cannot_work_is_believed(tmp_path: Path) -> None:
+    with answering(states("Starting", "NotReady", reason="Its model is damaged.")) as url:
+        hello, _ = greet(url, tmp_path)
+        with pytest.raises(GreetingError, match=r"no model to chat with\. Its model is damaged\."):
+            hello.wait_until_ready()
+
+
 @pytest.mark.parametrize("state", ["Ready", "Starting"])
 def test_without_a_model_the_wait_ends_with_what_the_module_says(tmp_path: Path, state: str) -> None:
     data = {"modelLoaded": False, "error": "There is no model file a.gguf."}

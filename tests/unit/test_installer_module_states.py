@@ -26,6 +26,7 @@ def module(state: str, reason: str | None = None) -> dict[str, Any]:
         ("Backoff", "exit code 1; it is started again in 4 s", "Waiting for its next start: exit code 1; it is"),
         ("Failed", "a comma is missing", "Does not work: a comma is missing"),
         ("Stopped", "AutoStart is false", "Stopped: AutoStart is false"),
+        ("NotReady", "no model", "Cannot work yet: no model"),
     ],
 )
 def test_states_in_words(state: str, reason: str | None, words: str) -> None:
@@ -33,8 +34,8 @@ def test_states_in_words(state: str, reason: str | None, words: str) -> None:
 
 
 def test_which_states_last() -> None:
-    names = ("Installing", "Starting", "Ready", "Busy", "Backoff", "Failed", "Stopping", "Stopped")
-    assert [name for name in names if settled(module(name))] == ["Ready", "Busy", "Failed", "Stopped"]
+    names = ("Installing", "Starting", "Ready", "Busy", "NotReady", "Backoff", "Failed", "Stopping", "Stopped")
+    assert [name for name in names if settled(module(name))] == ["Ready", "Busy", "NotReady", "Failed", "Stopped"]
     assert [name for name in names if works(module(name))] == ["Ready", "Busy"]
 
 
@@ -45,8 +46,14 @@ def test_every_module_that_does_not_work_is_named_with_its_reason() -> None:
         "Bad": module("Failed", "Correct the name."),
         "Dying": module("Backoff", "exit code 1"),
         "Slow": module("Installing", "building"),
+        "Empty": module("NotReady", "no model"),
     }
-    assert problems(modules) == ["Bad: Correct the name.", "Dying: exit code 1", "Slow: not ready yet (building)"]
+    assert problems(modules) == [
+        "Bad: Correct the name.",
+        "Dying: exit code 1",
+        "Empty: no model",
+        "Slow: not ready yet (building)",
+    ]
 
 
 def test_changes_are_told_and_endless_tries_only_once(tmp_path: Path) -> None:
