@@ -94,5 +94,8 @@ def problems(modules: Mapping[str, Mapping[str, Any]]) -> list[str]:
     states = {name: str(module.get("state")) for name, module in modules.items()}
     faulty = [name for name, state in states.items() if state in _FAULTY]
     waiting = [name for name, state in states.items() if state in _TRYING]
-    lines = [f"{name}: {modules[name].get('stateReason') or 'no reason was given'}" for name in faulty]
+    reasons = {
+        name: " ".join(str(modules[name].get("stateReason") or "no reason was given").split()) for name in faulty
+    }
+    lines = [f"{name}: {reason}" for name, reason in reasons.items()]
     return [*lines, *(f"{name}: not ready yet ({in_words(modules[name])})" for name in waiting)]

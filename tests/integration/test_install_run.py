@@ -244,7 +244,7 @@ NEVER_WORKS = {
     "BrokenSettings": "comma",
     "MissingStartFile": "FilePath",
     "Uninstallable": "requirements.txt",
-    "UnknownRuntime": "Runtime",
+    "UnknownRuntime": "not known",
     "WrongType": "Parallelism",
 }
 """What is wrong with a module that can never run, and a word of what its state must say."""
@@ -336,7 +336,8 @@ def test_without_run_a_wrong_module_is_a_warning_and_a_1(
 
 def test_a_model_file_from_where_the_user_is(checkout: Path, bare_environment: dict[str, str], tmp_path: Path) -> None:
     mine = write_causal(tmp_path / "my models" / "Mine.GGUF")
-    env = {**bare_environment, "MILLRACE_DATA_DIR": str(tmp_path / "data"), "MILLRACE_MODULES_DIR": str(tmp_path)}
+    folders = {"MILLRACE_DATA_DIR": str(tmp_path / "data"), "MILLRACE_MODULES_DIR": str(tmp_path / "modules")}
+    env = {**bare_environment, **folders}
     code, said = install(checkout, env, "--model", "my models/Mine.GGUF", cwd=tmp_path)
     there = checkout / "modules" / "LlamaChat" / "models" / "Mine.GGUF"
     try:

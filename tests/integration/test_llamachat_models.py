@@ -159,6 +159,30 @@ def test_from_chatting_to_vectors_to_nothing_and_back(server: ServerProcess) -> 
     assert ended(server, chat(server, max_tokens=5))["success"]
 
 
+def test_a_full_path_is_taken_and_said_to_be_loaded(server: ServerProcess) -> None:
+    elsewhere = server.folder / "my models" / "Mine it's.GGUF"
+    elsewhere.parent.mkdir()
+    shutil.copyfile(TINY_MODEL, elsewhere)
+    answer = server.post("/v1/settings/LlamaChat", name=FILENAME, value=str(elsewhere))
+    assert answer["success"], answer
+    wait_model(server, "LlamaChat", elsewhere.name)
+    listed = server.post("/v1/text/models")["models"]
+    assert [(model["file"], model["folder"]) for model in listed if model["loaded"]] == [
+        (str(elsewhere), str(elsewhere.parent))
+    ]
+    assert ended(server, chat(server, max_tokens=5))["success"]
+
+
+def test_a_model_that_comes_later_is_taken_up(server: ServerProcess) -> None:
+    switch(server, "later.gguf")
+    wait_until("it says so", lambda: "no model file" in str(server.post("/v1/text/chat", prompt="x").get("error")), 60)
+    pid = process_of(server, "LlamaChat").pid
+    shutil.copyfile(TINY_MODEL, server.folder / "models" / "later.gguf")
+    wait_model(server, "LlamaChat", "later.gguf")
+    assert ended(server, chat(server, max_tokens=5))["success"]
+    assert process_of(server, "LlamaChat").pid == pid
+
+
 async def test_a_downloaded_model_is_taken_up_by_a_running_server(server: ServerProcess) -> None:
     content = TINY_MODEL.read_bytes()
     async with HubStandIn({"mill/tiny": {"fresh-Q8_0.gguf": HubFile(content)}}) as hub:
