@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -20,6 +21,7 @@ from typing import Any
 import pytest
 
 from tests.support.gguf_models import write_causal
+from tests.support.hub_standin import HubFile, HubStandIn
 from tests.support.installing import ROOT, copy_checkout, eventually, processes_in
 
 pytestmark = [
@@ -40,9 +42,9 @@ QUICK = 120.0
 class Run:
     """``bash install.sh --run`` in a terminal's place: its own process group, its output read as it comes."""
 
-    def __init__(self, checkout: Path, port: int, env: dict[str, str]) -> None:
+    def __init__(self, checkout: Path, port: int, env: dict[str, str], *more: str) -> None:
         self.process = subprocess.Popen(
-            ["/bin/bash", str(checkout / "install.sh"), "--run", "--port", str(port)],
+            ["/bin/bash", str(checkout / "install.sh"), "--run", "--port", str(port), *more],
             env=env,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -236,6 +238,30 @@ def test_a_missing_model_ends_in_a_running_server_that_takes_up_one_that_comes(
         run.end()
         if (models / "renamed.gguf").exists():
             (models / "renamed.gguf").rename(models / "millrace-tiny.gguf")
+
+
+async def test_a_model_is_downloaded_while_the_server_runs_and_greeted_with_what_it_can_answer(
+    checkout: Path, bare_environment: dict[str, str], free_port: int, tmp_path: Path
+) -> None:
+    models = checkout / "modules" / "LlamaChat" / "models"
+    content = await asyncio.to_thread((models / "millrace-tiny.gguf").read_bytes)
+    async with HubStandIn({"mill/tiny": {"fresh-Q8_0.gguf": HubFile(content)}}) as hub:
+        here = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "hub"), "MILLRACE_DATA_DIR": str(tmp_path / "data")}
+        here["MILLRACE_ENVIRONMENTS_DIR"] = str(checkout / "data" / "environments")
+        run = await asyncio.to_thread(Run, checkout, free_port, {**bare_environment, **here}, "--model", "mill/tiny")
+        try:
+            await asyncio.to_thread(run.wait_for, "Ctrl-C stops it", 300)
+            assert "==> Downloading mill/tiny for LlamaChat" in run.said
+            greeted = run.said.partition("You: ")[2]
+            assert greeted.startswith("Say hello in one short sentence.")
+            assert greeted.partition("LlamaChat: ")[2].partition("Millrace is running")[0].strip()
+            listed = await asyncio.to_thread(post, free_port, "text/models", {})
+            assert [model["file"] for model in listed["models"] if model["loaded"]] == ["fresh-Q8_0.gguf"]
+            assert await asyncio.to_thread(run.ctrl_c) == 0, run.said
+        finally:
+            await asyncio.to_thread(run.end)
+            (models / "fresh-Q8_0.gguf").unlink(missing_ok=True)
+    await asyncio.to_thread(eventually, lambda: processes_in(checkout) == [])
 
 
 KEEPS_BUSY = {"FloodsStdout", "LeaksMemory"}

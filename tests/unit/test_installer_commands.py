@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from installer import commands, ports
 from installer.progress import InstallError
 from installer.settings import ServerSettings
+from tests.support.installing import ROOT
 
 ODD = Path("/srv/it's my mühle $HOME/中")
 
@@ -40,3 +43,11 @@ def test_a_taken_port_is_told_with_such_a_command(monkeypatch: pytest.MonkeyPatc
         ports.ensure_free(nowhere)
     command = str(refused.value).splitlines()[-1]
     assert shlex.split(command) == ["bash", f"{ODD}/install.sh", "--run", "--port", "5001"]
+
+
+def test_the_installer_needs_no_package() -> None:
+    """It runs before anything is installed."""
+    program = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import installer.cli"
+    isolated = [sys.executable, "-I", "-S", "-c", program]
+    ended = subprocess.run(isolated, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
