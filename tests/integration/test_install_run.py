@@ -364,6 +364,7 @@ def test_a_model_file_from_where_the_user_is(checkout: Path, bare_environment: d
     mine = write_causal(tmp_path / "my models" / "Mine.GGUF")
     folders = {"MILLRACE_DATA_DIR": str(tmp_path / "data"), "MILLRACE_MODULES_DIR": str(tmp_path / "modules")}
     env = {**bare_environment, **folders}
+    (tmp_path / "modules").mkdir()
     code, said = install(checkout, env, "--model", "my models/Mine.GGUF", cwd=tmp_path)
     there = checkout / "modules" / "LlamaChat" / "models" / "Mine.GGUF"
     try:
