@@ -76,7 +76,7 @@ class Channel:
     async def _hello(self, socket: web.WebSocketResponse) -> protocol.Hello | None:
         try:
             first = protocol.decode_to_server(await socket.receive_str(timeout=HELLO_SECONDS))
-        except (TypeError, asyncio.TimeoutError, msgspec.DecodeError):
+        except (TypeError, asyncio.TimeoutError, msgspec.DecodeError, RecursionError):
             await self._refuse(socket, "The first message must be a hello.")
             return None
         if not isinstance(first, protocol.Hello):
@@ -160,7 +160,7 @@ class ChannelConnection:
             for line in frame.data.split("\n"):
                 try:
                     message = protocol.decode_to_server(line)
-                except msgspec.DecodeError as error:
+                except (msgspec.DecodeError, RecursionError) as error:  # the second: it is nested too deeply
                     await self._give_up(f"its process sent a message that cannot be read: {error}")
                     return
                 await self._take(message)

@@ -122,5 +122,8 @@ def result_object(command: Command) -> dict[str, Any]:
     """Return the module's final JSON object as a dict; empty when there is none."""
     if command.result is None:
         return {}
-    value = msgspec.json.decode(command.result)
+    try:
+        value = msgspec.json.decode(command.result)
+    except RecursionError:
+        return {"error": "The module's answer is nested too deeply to be shown."}
     return value if isinstance(value, dict) else {"result": value}

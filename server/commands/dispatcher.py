@@ -243,7 +243,7 @@ class Dispatcher:
         if command is None or command.ended or not await self.runs(worker, command_id):
             self._release(worker, command_id)
             return False
-        if not bytes(output).lstrip().startswith(b"{"):
+        if not _is_object(output):
             success, output = False, NO_OBJECT
         if _is_cut_off(worker, command, success, unfinished):
             worker.room.closed = True  # it may be another than the server that told it to end
@@ -500,10 +500,16 @@ def _is_cut_off(worker: Worker, command: Command, success: bool, unfinished: boo
     return command.long or not success
 
 
+def _is_object(output: msgspec.Raw) -> bool:
+    """Whether JSON is an object, by its first character: the rest may be large."""
+    head = bytes(memoryview(output)[:64]).lstrip() or bytes(output).lstrip()
+    return head.startswith(b"{")
+
+
 def _error_text(output: msgspec.Raw) -> str:
     try:
         answer = msgspec.json.decode(output)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         answer = None
     text = answer.get("error") if isinstance(answer, dict) else None
     return str(text) if text else "The module reported an error without a text."

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from ..text import well_formed
 from .explore_page import ExplorePage
 from .launch_environment import scalar_text
 from .module_settings import ModuleSettings, Parameter
@@ -320,7 +321,7 @@ def settings_summary(module: ModuleSettings) -> str:
     launch, gpu = module.launch_settings, module.gpu_options
     lines = {
         "Module": f"{module.name} {module.version} ({module.module_id})",
-        "Folder": module.folder,
+        "Folder": well_formed(module.folder),
         "Start file": launch.file_path,
         "Runtime": f"{launch.runtime or launch.command} ({module.location})",
         "Queue": module.queue,

@@ -19,6 +19,7 @@ from ..commands.command import Payload, Reason
 from ..commands.control import PROBE, QUIT, quit_payload
 from ..commands.dispatcher import Dispatcher
 from ..commands.workers import Worker, WorkerRegistry
+from ..text import well_formed_tree
 from .adopted_process import AdoptedProcess
 from .exit_hints import exit_hint, silent_hint
 from .file_look import may_pass
@@ -332,4 +333,4 @@ def _without_unset(value: Any) -> Any:
 def recipe_fingerprint(module: ModuleSettings, plan: LaunchPlan) -> str:
     """Return what an orphan's recipe must equal for it to be what would be started now."""
     parts = [_without_unset(msgspec.to_builtins(module)), plan.command, str(plan.folder)]
-    return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
+    return hashlib.sha256(msgspec.json.encode(well_formed_tree(parts))).hexdigest()

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from ..config import ServerSettings
+from ..text import well_formed
 from .explore_page import PAGE_NAME, ExplorePage, read_page
 from .file_look import stat_if_there, why
 from .instance import base_folder, read_settings
@@ -115,7 +116,7 @@ class Scanner:
         settings = known.settings if known is not None else None
         if not error:
             settings, error = self._settings(folder, base, settings)
-        module_id = settings.module_id if settings is not None else folder.name
+        module_id = settings.module_id if settings is not None else well_formed(folder.name)
         page = self._page(base or folder, module_id, known)
         if page is None:  # it is read again until it can be
             fingerprint = ()
@@ -170,7 +171,7 @@ def _unreadable(
     """A module whose settings nobody may read, or that has none; it is looked at again until that is otherwise."""
     return FoundModule(
         folder=folder,
-        module_id=before.module_id if before is not None else folder.name,
+        module_id=before.module_id if before is not None else well_formed(folder.name),
         settings=before,
         error=error,
         page=ExplorePage(),
@@ -209,7 +210,7 @@ def _weakness(found: FoundModule) -> tuple[bool, bool]:
 
 def _duplicate(found: FoundModule, owner: Path) -> FoundModule:
     error = f"The module id '{found.module_id}' is already taken by the folder {owner}. Remove one of the two."
-    return msgspec.structs.replace(found, module_id=found.folder.name, settings=None, error=error)
+    return msgspec.structs.replace(found, module_id=well_formed(found.folder.name), settings=None, error=error)
 
 
 def _fingerprint(paths: list[Path]) -> Fingerprint:

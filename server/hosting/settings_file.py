@@ -14,6 +14,7 @@ from typing import Any
 import json5
 import msgspec
 
+from ..text import well_formed, well_formed_tree
 from ..text_file import read_text
 from .file_look import is_file, may_pass, why
 from .json_faults import json_fault
@@ -99,7 +100,8 @@ def read_file(path: Path) -> dict[str, Any]:
     value = _parse(path, text)
     if not isinstance(value, dict):
         raise ModuleSettingsError(f'{path} must hold one object, like {{"Modules": {{"MyModule": {{…}}}}}}.')
-    return value
+    settings: dict[str, Any] = well_formed_tree(value)
+    return settings
 
 
 def merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
@@ -116,8 +118,8 @@ def from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     for name in sorted(environment):
         if not name.lower().startswith(ENVIRONMENT_PREFIX):
             continue
-        nested: Any = environment[name]
-        for part in reversed(name.split("__")):
+        nested: Any = well_formed(environment[name])
+        for part in reversed(well_formed(name).split("__")):
             nested = {part: nested}
         merge(tree, nested)
     return tree

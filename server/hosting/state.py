@@ -7,6 +7,8 @@ import math
 import time
 from collections.abc import Awaitable, Callable
 
+from ..text import well_formed
+
 
 class State(str, enum.Enum):
     """What a module is doing. ``Busy`` is ``Ready`` with commands running."""
@@ -43,6 +45,7 @@ class Standing:
 
         ``starts_in``: seconds until the next start, where one is planned.
         """
+        reason = well_formed(reason)
         self.state, self.reason = state, reason
         self._next_start = None if starts_in is None else time.monotonic() + starts_in
         self.was_ready = self.was_ready or state is State.READY

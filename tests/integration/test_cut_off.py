@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import signal
+import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.support.hosting_modules import write_module
@@ -178,6 +182,37 @@ def test_what_may_be_run_again_is_given_to_the_next_process(tmp_path: Path) -> N
 def _deliveries(server: ServerProcess, command_id: str) -> int:
     events = server.get(f"/v1/commands/{command_id}/events?after=0")["events"]
     return sum(event["event"] == "started" for event in events)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+def test_what_a_service_manager_ends_all_at_once_has_failed(tmp_path: Path) -> None:
+    """It may send its SIGTERM to the modules in the same moment as to the server."""
+    with ServerProcess(tmp_path, write(tmp_path, shout()), MILLRACE_DRAIN="5") as server:
+        server.wait_ready("Shout")
+        command_id = recite(server)
+        assert server.process is not None
+        everybody = [*psutil.Process(server.process.pid).children(recursive=True)]
+        server.process.send_signal(signal.SIGTERM)
+        wait_until("the server has heard it", lambda: any("Stopping" in line for line in server.output))
+        for process in everybody:
+            process.send_signal(signal.SIGTERM)
+        assert server.wait() == 0
+        server.start()
+        judge(server, command_id, "server_restart", "The server stopped before this was finished.")
+
+
+def test_who_waits_for_a_quick_answer_is_told(tmp_path: Path) -> None:
+    code = shout().replace("text.upper()", "time.sleep(60)")
+    modules = write(tmp_path, code, {"Route": "text/shout", "Command": "shout", "LongRunning": False})
+    with ServerProcess(tmp_path, modules, MILLRACE_DRAIN="0") as server, ThreadPoolExecutor(1) as pool:
+        server.wait_ready("Shout")
+        answer = pool.submit(server.post, "/v1/text/shout", text="hello")
+        wait_until("it runs", lambda: server.module("Shout")["state"] == "Busy")
+        assert server.stop() == 0
+        body = answer.result(60)
+        assert (body["success"], body["reason"]) == (False, "server_restart")
+        assert body["error"] == "The server stopped before this was finished. Send it again."
+        server.start()
 
 
 def test_a_chat_that_a_sigterm_cuts_off_has_failed_and_was_cancelled_by_nobody(tmp_path: Path) -> None:

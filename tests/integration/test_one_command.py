@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +16,7 @@ import pytest
 from server.brokers.local import LocalBroker
 from server.commands.command import Command, Payload, UploadedFile, new_command_id
 from tests.support.hosting_modules import ECHO, write_module
-from tests.support.server_process import ServerProcess
+from tests.support.server_process import ROOT, ServerProcess
 
 POLLING = 'import os\n\nos.environ.pop("MILLRACE_CHANNEL_URL")\n'
 """Without it our SDK speaks the queue protocol."""
@@ -94,3 +98,58 @@ def test_a_damaged_row_is_set_aside_and_named(tmp_path: Path) -> None:
         server.stop()
         server.start()
         assert not any(bad in line for line in server.output)
+
+
+DEEP = f"""
+import sys
+
+sys.path.insert(0, {str(ROOT / "tests" / "modules_bad" / "_raw")!r})
+
+import raw_channel
+
+
+async def answer(channel, command):
+    if not raw_channel.value(command, "deep"):
+        await channel.result(command["command_id"], 1, answer="flat")
+        return
+    deep = '{{"a":' * 100000 + "1" + "}}" * 100000
+    head = '{{"type":"result","n":1,"success":true,"command_id":"' + command["command_id"]
+    await channel.socket.send_str(head + '","output":' + deep + "}}")
+
+
+if __name__ == "__main__":
+    raw_channel.run(answer)
+"""
+
+
+def test_an_answer_that_is_nested_too_deeply_fails_alone(tmp_path: Path) -> None:
+    write_module(tmp_path / "modules", "Deep", DEEP, RouteMaps=[{"Route": "test/deep", "Command": "deep"}])
+    with ServerProcess(tmp_path, tmp_path / "modules", MILLRACE_DRAIN="0") as server:
+        server.wait_ready("Deep")
+        assert server.post("/v1/test/deep")["answer"] == "flat"
+        body = server.post("/v1/test/deep", deep="yes")
+        assert (body["success"], body["reason"]) == (False, "poison")
+        server.wait_ready("Deep")
+        assert server.post("/v1/test/deep")["answer"] == "flat"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there may file names be any bytes")
+def test_module_folders_and_settings_with_odd_bytes_harm_no_other_module(tmp_path: Path) -> None:
+    modules = write(tmp_path, ECHO)
+    broken, odd = (os.fsencode(modules) + name for name in (b"/gr\xf6\xdfe", b"/gr\xf6"))
+    for folder in (broken, odd):
+        os.mkdir(folder)
+    Path(os.fsdecode(broken), "modulesettings.json").write_text("{")
+    shutil.copy(modules / "Echo" / "adapter.py", os.fsdecode(odd))
+    launch = {"FilePath": "adapter.py", "Runtime": "python", "RuntimeLocation": "System"}
+    routes = [{"Route": "odd/\ud83d", "Command": "echo"}]
+    values = {"Name": "Odd \ud83d", "Version": "1.0.0", "LaunchSettings": launch, "RouteMaps": routes}
+    settings = json.dumps({"Modules": {"Odd": values}})
+    Path(os.fsdecode(odd), "modulesettings.json").write_text(settings)
+    with ServerProcess(tmp_path, modules) as server:
+        for name in ("Echo", "Odd"):
+            server.wait_ready(name)
+        assert server.post("/v1/test/echo")["success"] is True
+        assert server.module("gr\ufffd\ufffde")["state"] == "Failed"
+        for path in ("/v1/module/list", "/v1/module/list/running", "/v1/log/list?count=100"):
+            assert server.call(path)[0] == 200

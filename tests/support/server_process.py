@@ -167,6 +167,11 @@ class ServerProcess:
         assert self.process is not None
         with contextlib.suppress(ProcessLookupError):
             self.process.send_signal(number)
+        return self.wait()
+
+    def wait(self) -> int:
+        """Wait for the end of the server process, and return its exit status."""
+        assert self.process is not None
         status = self.process.wait(60)
         if self._reader is not None:
             self._reader.join(10)
