@@ -164,6 +164,9 @@ def _path(kind: type, value: Any) -> Any:
 def _check(settings: ServerSettings) -> None:
     if not 0 <= settings.port <= 65535:
         raise SettingsError(f"The port {settings.port} is not between 1 and 65535 (0 lets the system choose).")
+    for name in ("max_connections", "header_timeout", "idle_timeout", "body_timeout"):
+        if not getattr(settings, name) > 0:
+            raise SettingsError(f"{name} must be more than 0: nobody could be served.")
     for network in settings.allowed_addresses:
         try:
             ipaddress.ip_network(network, strict=False)

@@ -15,6 +15,7 @@ from aiohttp import web
 
 from server.api.connections import ConnectionLimits, Connections
 from server.api.errors import error_middleware
+from server.config import SettingsError, load_settings
 from server.descriptors import connections_within
 from server.log_book import LogBook
 from tests.support.hosting_modules import eventually
@@ -288,3 +289,11 @@ def test_the_limit_of_the_system_is_raised_as_far_as_it_may_be() -> None:
     assert asked("ulimit -Sn 256 && ulimit -Hn 2000") == [256, 2000, 800, 1824, 2000]
     assert asked("ulimit -Sn 256 && ulimit -Hn 1000") == [256, 1000, 750, 1000, 1000]
     assert asked("ulimit -n 100") == [100, 100, 36, 100, 100]
+
+
+@pytest.mark.parametrize("name", ["max_connections", "header_timeout", "idle_timeout", "body_timeout"])
+def test_limits_under_which_nobody_could_be_served_are_refused(name: str) -> None:
+    for value in ("0", "-1"):
+        with pytest.raises(SettingsError, match=f"{name} must be more than 0"):
+            load_settings([], {f"MILLRACE_{name.upper()}": value})
+    assert getattr(load_settings([], {f"MILLRACE_{name.upper()}": "7"})[0], name) == 7
