@@ -61,6 +61,10 @@ class Channel:
             await self._workers.give_up(worker, f"its process speaks {text}; {remedy}")
             await self._refuse(socket, f"This module speaks {text}.")
             return socket
+        if worker.failure is not None:
+            # It is about to be stopped; until then it could take its commands once more.
+            await self._refuse(socket, f"This process is being stopped: {worker.failure}.")
+            return socket
         connection = ChannelConnection(socket, worker, self._dispatcher, self._workers, self._log)
         earlier, self._open[worker.worker_id] = self._open.get(worker.worker_id), connection
         if earlier is not None:

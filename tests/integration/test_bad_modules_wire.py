@@ -257,7 +257,7 @@ def test_a_module_that_stops_reading_is_started_anew(tmp_path: Path) -> None:
         assert server.post("/v1/bad/stopsreading", read="no")["success"] is False
         for _ in range(12):  # more than the server's end of the connection can hold; the module's holds little
             server.post("/v1/bad/stopsreading", ballast=b"x" * 1_000_000)
-        wait_until("it is told", lambda: any("has not read what it was sent" in line for line in log(server)), 60)
-        wait_until("another process", lambda: server.module("StopsReading")["started"] not in (started, None), 30)
+        wait_until("it is told", lambda: any("has not read what it was sent" in line for line in log(server)))
+        wait_until("another process", lambda: server.module("StopsReading")["started"] not in (started, None))
         server.wait_ready("StopsReading")
         assert server.post("/v1/bad/stopsreading")["answer"] == "read"

@@ -112,7 +112,7 @@ def test_a_killed_module_fails_its_command_and_comes_back(server: ServerProcess)
     body = server.wait_ended("Talker", command_id)
     assert (body["success"], body["reason"]) == (False, "module_lost")
     assert body["reply"].startswith("1 ")
-    wait_until("a new process", lambda: server.module("Talker").get("state") == "Ready", 30)
+    wait_until("a new process", lambda: server.module("Talker").get("state") == "Ready")
     assert server.wait_ended("Talker", count(server, to=2))["reply"] == "1 2 "
     assert talker_pid(server) != pid
 

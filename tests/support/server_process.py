@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 T = TypeVar("T")
 
 
-def wait_until(what: str, probe: Callable[[], T | None], seconds: float = 60.0) -> T:
+def wait_until(what: str, probe: Callable[[], T | None], seconds: float = 100.0) -> T:
     """Call ``probe`` until it returns something true; fail, naming ``what``, when it never does."""
     deadline = time.monotonic() + seconds
     while True:
@@ -75,7 +75,7 @@ class ServerProcess:
         )
         self._reader = threading.Thread(target=self._read, args=(self.process,), daemon=True)
         self._reader.start()
-        self.port = wait_until("the server listens", self._listening, 30)
+        self.port = wait_until("the server listens", self._listening)
 
     def stop(self) -> int:
         """Ask the server to stop, as Ctrl-C does, and return its exit status."""
