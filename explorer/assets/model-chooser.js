@@ -11,7 +11,7 @@ export class ModelChooser {
   #route = null;
   #setting = "";
   #switchedAt = null; // when the process began that was told to make room for another model
-  #well = false;
+  #answers = false;
   #folder = el("code", {});
   #where = el("p", { class: "route-text", hidden: true }, "Models folder: ", this.#folder);
   #select = el("select", { "aria-label": "Model" });
@@ -36,11 +36,11 @@ export class ModelChooser {
     this.#route = config?.routeMaps?.find((route) => route.command === COMMAND)?.route ?? null;
     this.#setting ||= Object.keys(config?.environmentVariables ?? {}).find((name) => FILE_SETTING.test(name)) ?? "";
     this.root.hidden = this.#route === null;
-    const came = state.well && !this.#well;
-    this.#well = state.well;
+    const came = state.answers && !this.#answers;
+    this.#answers = state.answers;
     this.module = module;
-    if (this.#switchedAt !== null && !(state.well && status.started !== this.#switchedAt) && state.word !== "Failed") {
-      setText(this.#said, state.well ? "Switching…" : `Switching: ${state.full}. ${state.reason}`);
+    if (this.#switchedAt !== null && !(state.answers && status.started !== this.#switchedAt) && state.word !== "Failed") {
+      setText(this.#said, state.answers ? "Switching…" : `Switching: ${state.full}. ${state.reason}`);
       return;
     }
     const switched = this.#switchedAt !== null;
@@ -51,8 +51,8 @@ export class ModelChooser {
 
   /** Reads the list, unless the module cannot answer now. */
   async refresh() {
-    this.list.hidden = !this.#well;
-    if (!this.#route || !this.#well || this.#switchedAt !== null) return;
+    this.list.hidden = !this.#answers;
+    if (!this.#route || !this.#answers || this.#switchedAt !== null) return;
     try {
       this.#show(await postForm(`v1/${this.#route}`, new FormData()));
     } catch (error) {
@@ -77,14 +77,15 @@ export class ModelChooser {
     const { state, status } = this.module;
     const { modelLoaded, model, modelFile, kind, error } = status.statusData ?? {};
     if (state.well && modelLoaded) setText(this.#said, `In use: ${model} (${modelFile}, ${kind})`);
-    else setText(this.#said, error || state.reason || "No model is loaded.");
+    else if (!state.well || modelLoaded === false) setText(this.#said, error || state.reason || "No model is loaded.");
   }
 
   async #choose(value) {
-    const before = this.module?.status.started ?? "";
+    this.#switchedAt = this.module?.status.started ?? "";
     setText(this.#said, "Switching…");
-    if (await this.#save(this.#setting, value)) this.#switchedAt = before;
-    else setText(this.#said, "");
+    if (await this.#save(this.#setting, value)) return;
+    this.#switchedAt = null;
+    this.#showUse();
   }
 }
 

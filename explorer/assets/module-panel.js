@@ -59,7 +59,7 @@ export class ModulePanel {
     this.facts.seen.title = fullTime(status.lastSeen);
     this.callout.hidden = state.reason === "";
     this.callout.dataset.tone = state.well ? "warn" : state.tone;
-    this.restart.hidden = !state.well && state.word !== "Failed"; // the others are on their way, or stopped on purpose
+    this.restart.hidden = !state.answers && state.word !== "Failed"; // the others are on their way, or stopped on purpose
     setText(this.reason, state.reason);
     this.logLink.href = `#/log/${encodeURIComponent(nameOf(module))}`;
     this.#details.update(module);

@@ -3,6 +3,7 @@
 const STATES = {
   Ready: { tone: "ok", hint: "" },
   Busy: { tone: "busy", hint: "" },
+  NotReady: { tone: "error", label: "Not ready", hint: "It runs, and says that it cannot do its work." },
   Installing: { tone: "wait", hint: "Its environment is being made. This can take minutes the first time." },
   Starting: { tone: "wait", hint: "Its process is starting and has not answered yet." },
   Backoff: {
@@ -21,7 +22,8 @@ const FROM_STATUS = {
 
 /**
  * What one entry of list/status says: `word` is the server's; `label` is for people, `short` where there is little room,
- * `full` with all that is known. `reason` is "" when there is nothing to say about it.
+ * `full` with all that is known. `well`: it does its work; `answers`: at least its process takes commands. `reason` is ""
+ * when there is nothing to say about it.
  */
 export function stateOf(status) {
   const word = status.state || FROM_STATUS[status.status] || "Stopped";
@@ -29,7 +31,8 @@ export function stateOf(status) {
   const well = word === "Ready" || word === "Busy";
   const seconds = status.startsInSecs ?? null;
   const full = seconds === null ? label : `${label} in ${seconds} s`;
-  return { word, label, short, full, tone, well, reason: reasonOf(status, well ? "" : hint) };
+  const answers = well || word === "NotReady";
+  return { word, label, short, full, tone, well, answers, reason: reasonOf(status, well ? "" : hint) };
 }
 
 // The notes are worth knowing whatever the state is; the reason of a module that runs is made of them.

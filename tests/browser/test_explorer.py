@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from playwright.sync_api import Response, expect
+from playwright.sync_api import Response, Route, expect
 
 from tests.support.browser_explorer import MODULE, Explorer
 from tests.support.browser_session import Visitor
@@ -55,6 +55,7 @@ def test_a_working_module_is_shown_busy_and_then_ready(explorer: Explorer) -> No
         ("Failed", "Failed", "line 3: key Queue"),
         ("Stopping", "Stopping", None),
         ("Stopped", "Stopped", None),
+        ("NotReady", "Not ready", "there is no model file x.gguf. Run 'bash install.sh --model OWNER/NAME'"),
     ],
 )
 def test_a_module_that_is_not_ready_says_why(
@@ -68,6 +69,58 @@ def test_a_module_that_is_not_ready_says_why(
     expect(callout).to_be_visible()
     if reason:
         expect(callout).to_contain_text(reason, ignore_case=True)
+
+
+def test_a_module_that_will_be_started_again_says_when(guest: Visitor, server_url: str) -> None:
+    def wait(body: dict[str, Any]) -> None:
+        for status in body["statuses"]:
+            status.update(state="Backoff", stateReason="exit code 3", startsInSecs=17)
+
+    explorer = Explorer(guest.tab(), server_url)
+    explorer.alter("module/list/status", wait)
+    explorer.open("#LlamaChat")
+    expect(explorer.panel().locator(".badge-state")).to_have_text("Waiting to start again in 17 s")
+    expect(explorer.panel().locator(".callout")).to_contain_text("Exit code 3")
+    assert "Backoff" not in explorer.page.locator("body").inner_text()
+
+
+@pytest.mark.parametrize("state", ["NotReady", "Failed"])
+def test_the_chat_page_says_that_a_model_is_missing_and_where_to_choose_one(
+    guest: Visitor, server_url: str, state: str
+) -> None:
+    explorer = Explorer(guest.tab(), server_url)
+    explorer.alter("module/list/status", in_state(state, "there is no model file x.gguf"))
+    explorer.open("#LlamaChat")
+    expect(explorer.part("model")).to_contain_text("There is no model file x.gguf")
+    expect(explorer.part("model")).to_contain_text("Choose a model in the tab Settings.")
+    explorer.page.get_by_role("tab", name="Settings").click()
+    expect(explorer.panel().get_by_label("full path")).to_be_visible()
+    expect(explorer.panel().locator(".models [role=status]")).to_contain_text("There is no model file x.gguf")
+
+
+def test_a_running_module_shows_its_notes_and_is_restarted_beside_them(guest: Visitor, server_url: str) -> None:
+    note = "adapter.py has changed since it was started: restart it to run it as it is now."
+
+    def say(body: dict[str, Any]) -> None:
+        for status in body["statuses"]:
+            status.update(notes=[note], stateReason=note)
+
+    explorer = Explorer(guest.tab(), server_url)
+    explorer.alter("module/list/status", say)
+    explorer.open("#LlamaChat")
+    callout = explorer.panel().locator(".callout")
+    expect(callout.locator(".reason-text")).to_have_text(note[0].upper() + note[1:])
+    asked: list[str] = []
+
+    def refuse(route: Route) -> None:
+        asked.append(route.request.post_data or "")
+        route.fulfill(status=403, json={"success": False, "error": "Only an administrator may do that."})
+
+    explorer.page.route("**/v1/settings/LlamaChat", refuse)
+    callout.get_by_role("button", name="Restart").click()
+    expect(callout.get_by_role("alert")).to_have_text("Only an administrator may do that.")
+    assert "Restart" in asked[0]
+    explorer.page.unroute("**/v1/settings/LlamaChat")
 
 
 def test_without_an_address_the_first_page_is_shown(guest: Visitor, server_url: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Locator, expect
@@ -57,13 +58,16 @@ def test_a_model_is_chosen_and_the_page_goes_on_with_it(
     expect(chooser.locator("option")).to_have_count(3)
     expect(chooser.locator("option[disabled]")).to_have_text(["rank.gguf · 0.1 MB · reranking"])
     status = settings.locator(".models [role=status]")
-    expect(status).to_have_text("In use: Millrace tiny built-in (chat)")
+    expect(status).to_have_text(f"In use: Millrace tiny built-in ({TINY_MODEL.name}, chat)")
+    expect(explorer.part("model")).to_have_text(f"Model: Millrace tiny built-in ({TINY_MODEL.name})")
+    expect(settings).to_contain_text(f"Models folder: {server.folder / 'models'}")
     expect(chooser).to_have_value(f"@{TINY_MODEL.name}")
     chooser.select_option("@other.gguf")
     settings.get_by_role("button", name="Use this model").click()
     expect(status).to_contain_text("Switching")
     expect(chooser).to_have_value("@other.gguf")
-    expect(status).to_have_text("In use: Millrace tiny built-in (chat)")
+    expect(status).to_have_text("In use: Millrace tiny built-in (other.gguf, chat)")
+    expect(explorer.part("model")).to_contain_text("(other.gguf)")
     expect(explorer.panel().locator(".badge-state")).to_have_text("Ready")
     wait_model(server, "LlamaChat", "other.gguf")
     explorer.panel().get_by_role("tab", name="Page").click()
@@ -72,6 +76,27 @@ def test_a_model_is_chosen_and_the_page_goes_on_with_it(
     explorer.wait_for_state("completed")
     assert explorer.reply()
     assert guest.complaints.texts == []
+
+
+def test_a_model_anywhere_on_the_machine_is_chosen_by_its_path(
+    explorer: Explorer, server: ServerProcess, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "my models" / "mine äö.gguf"
+    elsewhere.parent.mkdir()
+    shutil.copyfile(TINY_MODEL, elsewhere)
+    settings = settings_of(explorer, "Second")
+    path = settings.get_by_label("full path")
+    status = settings.locator(".models [role=status]")
+    expect(status).to_contain_text(TINY_MODEL.name)
+    path.fill(str(elsewhere))
+    path.press("Enter")
+    expect(status).to_have_text("In use: Millrace tiny built-in (mine äö.gguf, chat)")
+    explorer.panel("Second").get_by_role("tab", name="Page").click()
+    page = explorer.panel("Second").locator("iframe.module-frame").content_frame
+    expect(page.locator("#Second_model")).to_have_text("Model: Millrace tiny built-in (mine äö.gguf)")
+    page.locator("#Second_prompt").fill("What is a module?")
+    page.locator("#Second_send").click()
+    expect(page.locator("#Second_reply")).to_have_attribute("data-state", "completed")
 
 
 def test_a_module_is_stopped_started_and_restarted(explorer: Explorer, server: ServerProcess) -> None:
