@@ -236,9 +236,9 @@ class ModuleHost:
 
     def _watched(self) -> list[Path]:
         """The folders whose changes matter. Blocks; raises ``OSError`` when the modules cannot be listed."""
-        found = {folder for module in list(self._modules.values()) for folder in module.program.folders}
-        code = sorted(Path(folder) for folder in found if os.path.isdir(folder))
-        return [self._settings.modules_dir, *self._scanner.folders(), *code]
+        caring = [module.program for module in list(self._modules.values()) if module.cares_for_code]
+        code = sorted({folder for program in caring for folder in program.folders})
+        return [self._settings.modules_dir, *self._scanner.folders(), *map(Path, code)]
 
     def _watching_failed(self, failure: str) -> None:
         if not self._scanner.troubles:  # they have been told
@@ -262,7 +262,10 @@ class ModuleHost:
         due = [
             module
             for number, module in enumerate(self._modules.values())
-            if module.program.folder in parents or module.is_being_written or (number + self._looks) % CODE_ROUND == 0
+            if module.cares_for_code
+            and (
+                module.program.folder in parents or module.is_being_written or (number + self._looks) % CODE_ROUND == 0
+            )
         ]
         read = await asyncio.to_thread(lambda: [(module, module.program.read()) for module in due])
         for module, code in read:

@@ -233,14 +233,19 @@ class HostedModule:
     # --- its program ------------------------------------------------------------------------------------
 
     @property
+    def cares_for_code(self) -> bool:
+        """Whether another program on disk would make a difference now."""
+        return self.standing.state in _RUNS_CODE
+
+    @property
     def is_being_written(self) -> bool:
         """Whether its program is in the middle of being changed."""
-        return self.standing.state in _RUNS_CODE and not self.program.settled
+        return self.cares_for_code and not self.program.settled
 
     async def see_code(self, code: Code) -> None:
         """Take in its program as it is on disk: say that it has changed, or start it anew for that."""
         settings, state = self.settings, self.standing.state
-        if settings is None or state not in _RUNS_CODE or not self.program.see(code):
+        if settings is None or not self.cares_for_code or not self.program.see(code):
             return
         server = self._parts.settings.restart_on_change
         wanted = settings.launch_settings.restart_on_change
