@@ -219,6 +219,31 @@ def test_a_first_chat_that_cannot_be_ends_in_a_running_server(
     eventually(lambda: processes_in(checkout) == [])
 
 
+def test_ctrl_c_while_a_module_is_installed_leaves_nothing(
+    checkout: Path, bare_environment: dict[str, str], free_port: int, tmp_path: Path
+) -> None:
+    module = tmp_path / "modules" / "LlamaChat"
+    module.mkdir(parents=True)
+    (module / "modulesettings.json").write_text(json.dumps({"Modules": {"LlamaChat": BROKEN}}))
+    (module / "broken.py").touch()
+    (module / "install.sh").write_text("sleep 600\n")
+    env = {
+        **bare_environment,
+        "MILLRACE_MODULES_DIR": str(tmp_path / "modules"),
+        "MILLRACE_DATA_DIR": str(tmp_path / "data"),
+    }
+    run = Run(checkout, free_port, env)
+    try:
+        run.wait_for("LlamaChat: Running install.sh", 240)
+        run.wait_for("still waiting for LlamaChat", 60)
+        assert state_of("LlamaChat", free_port) == "Installing"
+        assert run.ctrl_c() == 0, run.said
+        assert "Stopped." in run.said
+    finally:
+        run.end()
+    eventually(lambda: processes_in(checkout) == [] and processes_in(tmp_path) == [])
+
+
 def test_a_missing_model_ends_in_a_running_server_that_takes_up_one_that_comes(
     checkout: Path, bare_environment: dict[str, str], free_port: int
 ) -> None:
