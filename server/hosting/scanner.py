@@ -18,6 +18,8 @@ from .platform_info import PlatformInfo
 from .settings_file import FILE_NAME, ModuleSettingsError, RawSettings, UnreadableError, candidate_files
 
 Fingerprint = tuple[tuple[str, int, int], ...]
+UNFORESEEN = "cannot be understood; compare it with another module's"
+"""Said of settings that fail in a way that has no words of its own."""
 
 
 class FoundModule(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,6 +94,9 @@ class Scanner:
         except OSError as error:
             self.troubles[folder] = why(error)
             return known
+        except Exception as error:  # whatever is in its files, one module must not hide the others
+            text = f"{folder / FILE_NAME} {UNFORESEEN} ({type(error).__name__}: {error})."
+            return _unreadable(folder, text, before=known.settings if known is not None else None)
 
     def _look(self, folder: Path, known: FoundModule | None) -> FoundModule:
         listing = folder_listing(folder)
