@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from build_dataset import OFF_TOPIC, check, load, typo
+from build_dataset import OFF_TOPIC, Data, check, load, typo
 
 ROOT = Path(__file__).resolve().parent.parent
 NEEDED_RIGHT, NEEDED_HONEST = 0.85, 0.95
@@ -73,6 +73,25 @@ class Score:
         return self.right / max(1, self.total)
 
 
+Asked = list[tuple[str, str]]
+"""Fact ids and questions."""
+
+
+def questions(data: Data, rng: random.Random) -> tuple[Asked, Asked, list[str]]:
+    """Return the held-out phrasings, those of the fresh set, and the off-topic questions, each in random order."""
+    asked = [(fact_id, q) for fact_id, some in data.heldout.items() for q in some]
+    newer = [(fact_id, q) for fact_id, some in data.fresh.items() for q in some]
+    strange = list(data.off_heldout)
+    for some in (asked, newer, strange):
+        rng.shuffle(some)
+    return asked, newer, strange
+
+
+def system_prompt(data: Data, i: int) -> str:
+    """Return the system prompt of the i-th question: two of five have one, which training never saw."""
+    return data.heldout_systems[i % len(data.heldout_systems)] if i % 5 > 2 else ""
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, default=ROOT / "modules/LlamaChat/models/millrace-tiny.gguf")
@@ -88,30 +107,22 @@ def main() -> int:
     chat = Chat(args.model, args.threads)
     rng = random.Random(5)
     facts, off = data.facts, data.facts[OFF_TOPIC].answer
-    asked = [(fact_id, q) for fact_id, questions in data.heldout.items() for q in questions]
-    strange = list(data.off_heldout)
-    newer = [(fact_id, q) for fact_id, questions in data.fresh.items() for q in questions]
-    rng.shuffle(asked)
-    rng.shuffle(newer)
-    rng.shuffle(strange)
+    asked, newer, strange = questions(data, rng)
     limit = args.limit or 10**9
 
     held = Score("held-out phrasings")
-    for i, (fact_id, question) in enumerate(asked[:limit]):  # two of five have a system prompt never seen before
-        system = data.heldout_systems[i % len(data.heldout_systems)] if i % 5 > 2 else ""
-        held.add(question, chat.ask([question], system), facts[fact_id].answer, fact_id)
+    for i, (fact_id, question) in enumerate(asked[:limit]):
+        held.add(question, chat.ask([question], system_prompt(data, i)), facts[fact_id].answer, fact_id)
 
     fresh = Score("of these, written after the last patterns")
     for i, (fact_id, question) in enumerate(newer[:limit]):
-        system = data.heldout_systems[i % len(data.heldout_systems)] if i % 5 > 2 else ""
-        reply = chat.ask([question], system)
+        reply = chat.ask([question], system_prompt(data, i))
         for score in (held, fresh):
             score.add(question, reply, facts[fact_id].answer, fact_id)
 
     honest = Score("honest when off-topic")
     for i, question in enumerate(strange[:limit]):
-        system = data.heldout_systems[i % len(data.heldout_systems)] if i % 5 > 2 else ""
-        honest.add(question, chat.ask([question], system), off, OFF_TOPIC)
+        honest.add(question, chat.ask([question], system_prompt(data, i)), off, OFF_TOPIC)
 
     rough = Score("held-out phrasings, shouted, whispered or misspelt")
     for i, (fact_id, question) in enumerate(rng.sample(asked, min(150, limit, len(asked)))):
