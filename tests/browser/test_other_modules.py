@@ -114,6 +114,20 @@ def test_a_module_that_cannot_start_says_why(page: Page) -> None:
     expect(page.locator(".log-lines li:not([hidden])").first).to_contain_text("Broken")
 
 
+def test_an_edited_program_is_shown_and_taken_up_by_the_button_beside_it(page: Page, modules: Path) -> None:
+    show(page, "Beta")
+    callout = page.locator('article[data-module="Beta"] .callout')
+    expect(callout).to_be_hidden()
+    program = modules / "Beta" / "adapter.py"
+    program.write_text(program.read_text("utf-8").replace('data.get_value("text", "")', '"edited"'), encoding="utf-8")
+    expect(callout).to_contain_text("adapter.py")
+    callout.get_by_role("button", name="Restart").click()
+    expect(callout).to_be_hidden()
+    frame = frame_of(page, "Beta")
+    frame.locator("#send").click()
+    expect(frame.locator("#results")).to_contain_text("edited")
+
+
 def test_a_module_appears_when_it_is_dropped_in_and_goes_when_it_is_removed(page: Page, modules: Path) -> None:
     folder = add_module(modules, "Late", page=True)
     entry = page.locator('#modules li[data-module="Late"]')

@@ -99,6 +99,20 @@ def test_a_model_anywhere_on_the_machine_is_chosen_by_its_path(
     expect(page.locator("#Second_reply")).to_have_attribute("data-state", "completed")
 
 
+def test_a_module_without_its_model_says_so_and_is_given_another(explorer: Explorer, server: ServerProcess) -> None:
+    server.post("/v1/settings/Second", name="CPAI_MODULE_LLAMA_MODEL_FILENAME", value="missing.gguf")
+    settings = settings_of(explorer, "Second")
+    panel = explorer.panel("Second")
+    page = panel.locator("iframe.module-frame").content_frame
+    expect(page.locator("#Second_model")).to_contain_text("missing.gguf")
+    expect(page.locator("#Second_model")).to_contain_text("Choose a model in the tab Settings.")
+    expect(settings.locator(".models [role=status]")).to_contain_text("missing.gguf")
+    settings.get_by_role("combobox", name="Model").select_option(f"@{TINY_MODEL.name}")
+    settings.get_by_role("button", name="Use this model").click()
+    expect(panel.locator(".badge-state")).to_have_text("Ready")
+    expect(page.locator("#Second_model")).to_have_text(f"Model: Millrace tiny built-in ({TINY_MODEL.name})")
+
+
 def test_a_module_is_stopped_started_and_restarted(explorer: Explorer, server: ServerProcess) -> None:
     settings = settings_of(explorer, "Plain")
     expect(settings.locator(".models")).to_be_hidden()
