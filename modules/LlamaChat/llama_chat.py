@@ -32,6 +32,7 @@ from engine.machine import sensible_cache_bytes, sensible_threads
 from engine.model import Model
 from engine.request import Delta, Finish, Request
 from engine.sampling import Sampling
+from engine.trial import try_out
 
 DEFAULT_CONTEXT = 4096
 
@@ -64,7 +65,7 @@ class LlamaChat:
         step. ``prompt_cache_dir``: the folder where conversations are remembered for the next start;
         ``prompt_cache_mb`` -1: at most 2048, less on a full disk. ``chat_format`` names the chat template to use
         instead of the model's own: see ``ChatTemplate``. ``on_crash`` is called with the reason when the engine has
-        ended by itself. Raises ``ModelUnavailableError``, which says what to do.
+        ended by itself. Raises ``ModelUnavailableError``, which says what to do, also when the model says nothing.
         """
         native.start(verbose)
         path = find_model(Path(model_dir), filename, repo_id, fileglob, on_progress)
@@ -82,6 +83,7 @@ class LlamaChat:
                 prompt_cache=Path(prompt_cache_dir) if prompt_cache_dir is not None and cache_bytes else None,
                 prompt_cache_bytes=cache_bytes,
             )
+            try_out(self.model, threads)
             self._engine = Engine(self.model, settings, on_crash)
         except BaseException:
             self.model.close()

@@ -41,7 +41,7 @@ class LlamaChatAdapter(ModuleRunner):
     """Runs as many chats at once as the module's Parallelism says."""
 
     def initialise(self) -> None:
-        """Load the model. A download goes on in the background, and calls say how far it is."""
+        """Load the model. A download goes on in the background; what keeps it from chatting is its state's reason."""
         self._chat: LlamaChat | None = None
         self._embedder: TextEmbedder | None = None
         self._problem: str | None = None
@@ -51,6 +51,7 @@ class LlamaChatAdapter(ModuleRunner):
             self._say("warning", complaint)
         self._watch = ModelWatch(self._local_model, self._load)
         if self._settings.repo_id and self._local_model() is None:
+            self.report_not_ready(self._download.text(), passing=True)
             threading.Thread(target=self._watch.load, name="model-download", daemon=True).start()
         else:
             self._watch.load()
@@ -153,7 +154,7 @@ class LlamaChatAdapter(ModuleRunner):
         return local_model(settings.model_dir, settings.filename, settings.fileglob if settings.repo_id else "")
 
     def _load(self) -> bool:
-        """Load the model; return whether that worked."""
+        """Load the model and let it say something; False when that failed, and the module's state says why."""
         settings = self._settings
         try:
             path = find_model(
@@ -178,6 +179,7 @@ class LlamaChatAdapter(ModuleRunner):
             # Whatever it is, the module stays up and every call reports it.
             self._problem = str(problem) or type(problem).__name__
             self._say("error", f"LlamaChat cannot load its model. {self._problem}")
+            self.report_not_ready(self._problem)
             return False
         self._note_loaded(self._chat.model, self._chat.device)
         return True
@@ -197,11 +199,14 @@ class LlamaChatAdapter(ModuleRunner):
         self.can_use_GPU = device == "GPU"
         self.inference_device = device
         self.inference_library = "llama.cpp"
+        self._problem = None
+        self.report_ready()
         self._say("information", f"LlamaChat has loaded {model.name} ({model.path.name}) on the {device}")
 
     def _note_progress(self, name: str, done: int, total: int) -> None:
         if self._download.note(name, done, total):
             self._say("information", self._download.text())
+            self.report_not_ready(self._download.text(), passing=True)
 
     def _crashed(self, reason: str) -> None:
         """The engine has told its chats; end the process, so that the server starts a fresh one."""

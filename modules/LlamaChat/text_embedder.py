@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 from chat.model_file import find_model
 from chat.progress import Progress
 from engine import native
@@ -66,9 +67,20 @@ class TextEmbedder:
             limit = min(n_ctx or DEFAULT_LIMIT, self.model.trained_context)
             self.threads = n_threads or sensible_threads(self.model.parameters)
             self._embedder = Embedder(self.model, limit=limit, threads=self.threads)
+            self._try_out()
         except BaseException:
             self.model.close()
             raise
+
+    def _try_out(self) -> None:
+        """Make the first vector. Raises ``ModelUnavailableError`` when it is none."""
+        vector = self.embed(["A mill stands by the river."]).vectors[0]
+        if not np.isfinite(vector).all() or not vector.any():
+            self._embedder.close()
+            raise ModelUnavailableError(
+                f"The model file {self.model.path} makes no vectors here: what it computes are no numbers. "
+                "It is damaged, or the installed llama.cpp does not fit this machine. Download it again."
+            )
 
     @property
     def device(self) -> Literal["CPU", "GPU"]:

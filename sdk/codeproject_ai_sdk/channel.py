@@ -67,9 +67,9 @@ class Channel:
 
         self._thread.submit(self._run(handler)).add_done_callback(ended)
 
-    def ready(self, parallelism: int, long_parallelism: int) -> None:
-        """The module is initialised: commands may come."""
-        self._ready = Ready(parallelism, long_parallelism)
+    def ready(self, parallelism: int, long_parallelism: int, obstacle: str = "", passing: bool = False) -> None:
+        """The module is initialised: commands may come, and whether it can do its work."""
+        self._ready = Ready(parallelism, long_parallelism, obstacle, passing)
         self._mailbox.post(self._ready)
 
     def started(self, command_id: str, command: str, device: str) -> None:

@@ -10,6 +10,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from .calls import Calls
@@ -100,7 +101,7 @@ class ModuleHost:
             return
         self._initialised.set()
         self._dispatcher.start(parallelism, long_parallelism)
-        self._transport.ready(parallelism, long_parallelism)
+        runner._readiness.follow(partial(self._transport.ready, parallelism, long_parallelism))
         self._reporter.start()
 
     def _shut_down(self) -> None:

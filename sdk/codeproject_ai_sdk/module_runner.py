@@ -21,6 +21,7 @@ from .module_logging import LogMethod, LogVerbosity, ModuleLogger, print_safely
 from .module_options import ModuleOptions
 from .own_methods import missing_process
 from .queue_client import QueueClient, QueueOptions
+from .readiness import Readiness
 from .request_data import RequestData
 from .selftest import FLAG, run_selftest
 from .system_info import SystemInfo
@@ -69,6 +70,7 @@ class ModuleRunner:
         self._failed_inferences = 0
         self._total_inference_time_ms = 0.0
         self._statistics_lock = threading.Lock()
+        self._readiness = Readiness()
         self._logger = ModuleLogger(self.server_root_path or self.module_path)
 
     # What a module may override
@@ -175,6 +177,17 @@ class ModuleRunner:
         answer, or ``""`` when the call failed.
         """
         return await call_server(self.base_api_url + method, files, data)
+
+    def report_not_ready(self, reason: str, passing: bool = False) -> None:
+        """Say why the module cannot do its work: its state shows it. Commands still come, to be answered with it.
+
+        ``passing``: this will end by itself. Without it somebody must do something, and ``reason`` says what.
+        """
+        self._readiness.say(reason, passing)
+
+    def report_ready(self) -> None:
+        """Say that the module can do its work. Needed only after ``report_not_ready``."""
+        self._readiness.say("", False)
 
     def start_timer(self, desc: str) -> tuple[str, float]:
         """Return a timer for ``end_timer``."""

@@ -102,11 +102,17 @@ class Hello(msgspec.Struct, frozen=True, omit_defaults=True, tag="hello"):
     marks_unfinished: bool = False
 
 
-class Ready(msgspec.Struct, frozen=True, tag="ready"):
-    """``initialise()`` has ended. Carries the parallelism again because a module may change it there."""
+class Ready(msgspec.Struct, frozen=True, tag="ready", omit_defaults=True):
+    """``initialise()`` has ended. Carries the parallelism again because a module may change it there.
+
+    Sent once more whenever ``obstacle`` changes: why the module cannot do its work yet, empty when it can. ``passing``:
+    that will end by itself.
+    """
 
     parallelism: int
     long_parallelism: int
+    obstacle: str = ""
+    passing: bool = False
 
 
 class Started(msgspec.Struct, frozen=True, tag="started"):

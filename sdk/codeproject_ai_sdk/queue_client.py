@@ -59,6 +59,7 @@ class QueueClient:
         self._log_ready = asyncio.Event()
         self._server_logs = True
         self._closing = False
+        self._polling = False
         self._all_sent = asyncio.Event()
         self._session: aiohttp.ClientSession | None = None
         self._status_in_flight = False
@@ -69,9 +70,13 @@ class QueueClient:
         self._handler = handler
         self._thread.submit(self._begin(handler)).add_done_callback(self._ended)
 
-    def ready(self, parallelism: int, long_parallelism: int) -> None:
-        """The module is initialised: poll, with as many loops as quick commands may run at once."""
-        for _ in range(parallelism):
+    def ready(self, parallelism: int, long_parallelism: int, obstacle: str = "", passing: bool = False) -> None:
+        """The module is initialised: poll, with as many loops as quick commands may run at once.
+
+        This protocol has no words for an obstacle; the module's answers tell of it.
+        """
+        polling, self._polling = self._polling, True
+        for _ in range(0 if polling else parallelism):
             self._thread.submit(self._poll()).add_done_callback(self._ended)
 
     def started(self, command_id: str, command: str, device: str) -> None:

@@ -43,8 +43,11 @@ class Transport(Protocol):
     def open(self, handler: Handler) -> None:
         """Start talking to the server, in the background."""
 
-    def ready(self, parallelism: int, long_parallelism: int) -> None:
-        """The module is initialised: commands may come."""
+    def ready(self, parallelism: int, long_parallelism: int, obstacle: str = "", passing: bool = False) -> None:
+        """The module is initialised: commands may come. Called again when ``obstacle`` has changed.
+
+        ``obstacle`` is why it cannot do its work yet, empty when it can; ``passing``: that will end by itself.
+        """
 
     def started(self, command_id: str, command: str, device: str) -> None:
         """A command has turned out to be a long one."""

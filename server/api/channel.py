@@ -186,6 +186,8 @@ class ChannelConnection:
                     await self._dispatcher.started_long(self._worker, message.command_id, device)
             case protocol.Ready():
                 self._worker.initialised = True
+                self._worker.obstacle, self._worker.passing = message.obstacle, message.passing
+                await self._workers.announce()
                 self._dispatcher.set_room(self._worker, max(1, message.parallelism), max(1, message.long_parallelism))
                 self._ready.set()
             case protocol.Status():

@@ -58,6 +58,9 @@ class Worker(msgspec.Struct, kw_only=True):
     """Why the server has told its process to end; empty when it has not."""
     marks_unfinished: bool = False
     """Its results say when they are not whole because the process was told to end (channel only)."""
+    obstacle: str = ""
+    """Why the module cannot do its work, as it says itself (channel only); ``passing``: that will end by itself."""
+    passing: bool = False
     failure: str | None = None
     """What its process did that makes it useless: it is to be stopped, and started anew."""
     parallelism: int = 1

@@ -1,12 +1,10 @@
-"""The virtual environments of modules: planned from their files, made with uv, and left alone while nothing changes."""
+"""The virtual environments of modules: which one a module needs, and whether it is there."""
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import os
 import re
-import shutil
 from pathlib import Path
 
 import msgspec
@@ -14,10 +12,11 @@ import msgspec
 from ..config import ROOT, ServerSettings
 from .file_look import may_pass, read_if_there
 from .gpu import Accelerators, find_accelerators
-from .install_steps import InstallError, InstallLog, Step
+from .install_steps import InstallError
 from .interpreter import OLDEST, Interpreter, NoInterpreterError, find_interpreter
 from .module_settings import ModuleSettings
 from .platform_info import PlatformInfo
+from .proof import ProofPlan, proof_plan
 from .requirements_file import (
     SDK_NAME,
     Requirements,
@@ -26,7 +25,6 @@ from .requirements_file import (
     read_requirements,
     without_package,
 )
-from .uv_tool import Uv, find_uv, index_is_usable
 
 SDK_REQUIREMENTS = ROOT / "sdk" / "requirements.txt"
 _FORMAT = 1
@@ -44,6 +42,8 @@ class EnvironmentPlan(msgspec.Struct, frozen=True, kw_only=True):
     requirements: Requirements
     source: str
     """The chosen requirements file; empty when the module has none."""
+    proof: ProofPlan | None = None
+    """How it is found out whether it works here."""
 
     @property
     def python(self) -> Path:
@@ -91,6 +91,7 @@ def plan_environment(settings: ServerSettings, module: ModuleSettings, machine: 
         base_lines=sdk_lines if with_sdk else [],
         requirements=_with_right_sdk(requirements, module),
         source=path.name if path is not None else "",
+        proof=proof_plan(module),
     )
 
 
@@ -102,93 +103,17 @@ def environments_folder(settings: ServerSettings) -> Path:
 
 def is_current(plan: EnvironmentPlan) -> bool:
     """Whether the environment is there and complete, so that nothing has to be run. Blocks."""
-    return plan.python.exists() and _read(_stamp(plan.folder, plan.module_id)) == plan.fingerprint
+    return plan.python.exists() and _read(stamp_path(plan.folder, plan.module_id)) == plan.fingerprint
 
 
-async def make_environment(plan: EnvironmentPlan, log: InstallLog) -> None:
-    """Make the environment, whole or not at all: one that was there stays until the new one is complete.
-
-    Raises ``InstallError``.
-    """
-    if plan.interpreter.note:
-        log.say(plan.interpreter.note)
-    for option in plan.requirements.skipped:
-        log.say(f"{plan.source}: the option {option} means nothing here and is left out.")
-    uv = await asyncio.to_thread(find_uv)
-    if not plan.shared:
-        await _make(plan, plan.requirements, uv, log)
-        return
-    if not await asyncio.to_thread(_base_is_current, plan):
-        await _make(plan, Requirements(), uv, log)
-    if plan.requirements.lines:
-        await _install(plan, plan.python, plan.requirements, [], uv, log)
-    await asyncio.to_thread(_write, _stamp(plan.folder, plan.module_id), plan.fingerprint)
+def base_is_current(plan: EnvironmentPlan) -> bool:
+    """Whether a shared environment is there, whatever else is in it. Blocks."""
+    return plan.python.exists() and _read(stamp_path(plan.folder, "")) == plan.base_fingerprint
 
 
-async def _make(plan: EnvironmentPlan, requirements: Requirements, uv: Uv, log: InstallLog) -> None:
-    partial = plan.folder.with_name(f".{plan.folder.name}.partial")
-    await asyncio.to_thread(_remove, partial)
-    log.say(f"Python {plan.interpreter.label} from {plan.interpreter.path}")
-    await log.run(
-        Step(
-            title=f"Making the Python {plan.interpreter.label} environment",
-            command=[*uv.command, "venv", "--relocatable", "--python", plan.interpreter.path, str(partial)],
-            cwd=plan.folder.parent,
-            environment=uv.environment,
-            source=_source(plan),
-        )
-    )
-    python = partial / plan.python.relative_to(plan.folder)
-    if plan.base_lines or requirements.lines:
-        await _install(plan, python, requirements, plan.base_lines, uv, log)
-    if plan.shared:
-        await asyncio.to_thread(_write, _stamp(partial, ""), plan.base_fingerprint)
-    else:
-        await asyncio.to_thread(_write, _stamp(partial, plan.module_id), plan.fingerprint)
-    await asyncio.to_thread(_put_in_place, partial, plan.folder)
-
-
-async def _install(
-    plan: EnvironmentPlan, python: Path, requirements: Requirements, base_lines: list[str], uv: Uv, log: InstallLog
-) -> None:
-    listed = plan.folder.with_name(f".{plan.folder.name}.{plan.module_id}.requirements.txt")
-    await asyncio.to_thread(_write, listed, "\n".join([*base_lines, *requirements.lines]) + "\n")
-    from_cache = [*uv.command, "pip", "install", "--python", str(python), "-r", str(listed)]
-    packages = [name for line in requirements.lines if (name := package_name(line))]
-    named = ", ".join(packages[:4]) + (", …" if len(packages) > 4 else "")
-    what = named or (f"the packages in {plan.source}" if requirements.lines else "what the module SDK needs")
-    step = Step(
-        title=f"Installing {what}",
-        command=[*from_cache, "--offline"],
-        cwd=plan.folder.parent,
-        environment=uv.environment,
-        source=_source(plan),
-    )
-    if (await log.attempt(step)).code == 0:
-        # What uv has fetched or built before needs no network, and no second build of several minutes.
-        return
-    command = [*from_cache, *await _index_options(requirements, log)]
-    step = msgspec.structs.replace(step, command=command)
-    if requirements.prefer_binary:
-        wheels_only = msgspec.structs.replace(step, command=[*command, "--only-binary", ":all:"])
-        if (await log.attempt(wheels_only, announce=False)).code == 0:
-            return
-        log.say("Not everything is there as a prebuilt package: the rest is built, which can take 5 to 10 minutes.")
-    await log.run(step, announce=False)
-
-
-def _source(plan: EnvironmentPlan) -> str:
-    return f"{plan.source} of {plan.module_id}" if plan.source else "the module SDK's requirements"
-
-
-async def _index_options(requirements: Requirements, log: InstallLog) -> list[str]:
-    options = ["--index-url", requirements.index] if requirements.index else []
-    for url in requirements.extra_indexes:
-        if await asyncio.to_thread(index_is_usable, url):
-            options += ["--extra-index-url", url, "--index-strategy", "unsafe-best-match"]
-        else:
-            log.say(f"The package index {url} cannot be reached: going on without it.")
-    return [*options, "--prerelease", "allow"] if requirements.pre_releases else options
+def stamp_path(folder: Path, module_id: str) -> Path:
+    """Return the file that says what an environment has for a module; without one, what it is itself."""
+    return folder / (f"millrace-{module_id}.stamp" if module_id else "millrace.stamp")
 
 
 def _accelerators(module: ModuleSettings, machine: PlatformInfo) -> Accelerators:
@@ -212,14 +137,6 @@ def _with_right_sdk(requirements: Requirements, module: ModuleSettings) -> Requi
     return requirements
 
 
-def _base_is_current(plan: EnvironmentPlan) -> bool:
-    return plan.python.exists() and _read(_stamp(plan.folder, "")) == plan.base_fingerprint
-
-
-def _stamp(folder: Path, module_id: str) -> Path:
-    return folder / (f"millrace-{module_id}.stamp" if module_id else "millrace.stamp")
-
-
 def _hash(value: object) -> str:
     return hashlib.sha256(msgspec.json.encode(value)).hexdigest()
 
@@ -227,23 +144,3 @@ def _hash(value: object) -> str:
 def _read(path: Path) -> str:
     """What a stamp says; empty when there is none. Raises ``OSError``: a stamp that cannot be read is not gone."""
     return (read_if_there(path) or b"").decode("utf-8", "replace")
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
-
-
-def _remove(folder: Path) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    if folder.exists():
-        shutil.rmtree(folder)
-
-
-def _put_in_place(partial: Path, folder: Path) -> None:
-    old = folder.with_name(f".{folder.name}.old")
-    _remove(old)
-    if folder.exists():
-        folder.replace(old)
-    partial.replace(folder)
-    shutil.rmtree(old, ignore_errors=True)

@@ -19,13 +19,14 @@ from .code_files import Code
 from .environment import environments_folder
 from .file_look import may_pass
 from .install_steps import InstallError
-from .installer import Installer
+from .installer import Installer, InstallPlan
 from .launch_plan import LaunchError, launch_plan
-from .life import Orphan, Surroundings
+from .life import End, Orphan, Surroundings
 from .macros import Macros, macros_for
 from .module_log import ModuleLog
 from .module_settings import ModuleSettings
 from .platform_info import PlatformInfo
+from .process import describe_exit, is_crash
 from .program import Program
 from .queue_gate import QueueGate
 from .route_list import lost_routes_text, routes_of
@@ -171,9 +172,9 @@ class HostedModule:
         try:
             await self.program.installing()
             await self._until_planned(module)
-            plan = await self._parts.installer.install(module, self._installing)
-            macros = self._macros(module)
-            command = await asyncio.to_thread(launch_plan, module, macros, plan.python)
+            lives = self.orphan is not None
+            plan = await self._parts.installer.install(module, self._installing, lives=lives)
+            recipe = await self._recipe(module, plan)
         except (InstallError, LaunchError) as error:
             await self.standing.change(State.FAILED, str(error))
         except Exception as error:
@@ -183,7 +184,31 @@ class HostedModule:
             orphan, self.orphan = self.orphan, None
             adopted = orphan.note.process if orphan is not None else None
             self.program.runs_since = adopted.create_time if adopted is not None else None
-            self._supervisor.start(Recipe(module, command, macros), self._parts.surroundings, orphan)
+            self._supervisor.start(recipe, self._parts.surroundings, orphan)
+
+    async def _recipe(self, module: ModuleSettings, plan: InstallPlan) -> Recipe:
+        macros = self._macros(module)
+        command = await asyncio.to_thread(launch_plan, module, macros, plan.python, plan.variables)
+        has_proof = plan.environment is not None and plan.environment.proof is not None
+        return Recipe(module, command, macros, self._renew if has_proof else None)
+
+    async def _renew(self, recipe: Recipe, end: End) -> Recipe:
+        """Before it is started again: what it runs on must have been proven, and a crash makes that doubtful."""
+        try:
+            plan = await self._parts.installer.plan(recipe.module)
+            code = end.exit_code if plan.installed else None
+            crash = f"its process was ended by {describe_exit(code)}" if code is not None and is_crash(code) else ""
+            doubt = crash or plan.unproven
+            if doubt:
+                await self.standing.change(State.INSTALLING, doubt)
+                plan = await self._parts.installer.prove(recipe.module, self._installing, doubt)
+            return await self._recipe(recipe.module, plan) if doubt else recipe
+        except LaunchError as error:
+            raise InstallError(str(error)) from error
+        except OSError as error:
+            if may_pass(error):
+                return recipe
+            raise InstallError(f"What it runs on cannot be proven: {error}") from error
 
     async def _until_planned(self, module: ModuleSettings) -> None:
         """Look at what it needs. What cannot be looked at for a moment is no reason to make it anew, nor to give up."""

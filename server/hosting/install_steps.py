@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 import time
 from collections import deque
@@ -35,6 +36,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     """One command. ``title`` says what it does, ``advice`` what to do when it fails and its output does not tell.
 
     ``source`` is what a reader knows the list of packages by that it installs, where it is uv that installs them.
+
+    ``seconds``: the most it may take; 0 is no limit.
     """
 
     title: str
@@ -43,14 +46,24 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     environment: Mapping[str, str]
     advice: str = ""
     source: str = ""
+    seconds: float = 0.0
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """How a step ended; ``cause`` is the line of its output that explains a failure best, ``output`` its end."""
+    """How a step ended; ``cause`` is the line of its output that explains a failure best, ``output`` its end.
+
+    ``overdue``: it was ended because its time was over.
+    """
 
     code: int
     cause: str
     output: list[str] = []
+    overdue: bool = False
+
+    @property
+    def how(self) -> str:
+        """How it ended, in words."""
+        return "its time was over" if self.overdue else describe_exit(self.code)
 
 
 class InstallLog:
@@ -91,10 +104,13 @@ class InstallLog:
         """Run a step to its end. Raises ``InstallError`` when it fails."""
         outcome = await self.attempt(step, announce)
         if outcome.code != 0:
-            cause = f" {outcome.cause}" if outcome.cause else ""
-            how = describe_exit(outcome.code)
-            advice = (advice_for(outcome.output, step.source) if step.source else "") or step.advice
-            raise InstallError(f"{step.title} failed ({how}).{cause} The log is {self.path}. {advice}".rstrip())
+            raise self.failure(step, outcome)
+
+    def failure(self, step: Step, outcome: Outcome) -> InstallError:
+        """Return the error that says how a step has failed, and what to do."""
+        cause = f" {outcome.cause}" if outcome.cause else ""
+        advice = (advice_for(outcome.output, step.source) if step.source else "") or step.advice
+        return InstallError(f"{step.title} failed ({outcome.how}).{cause} The log is {self.path}. {advice}".rstrip())
 
     async def attempt(self, step: Step, announce: bool = True) -> Outcome:
         """Run a step to its end and tell how it ended; ``announce``: tell people that it begins.
@@ -117,8 +133,10 @@ class InstallLog:
             )
         except OSError as error:
             raise InstallError(f"{step.title} failed: {step.command[0]} cannot be run ({error.strerror}).") from None
+        overdue, deadline = False, time.monotonic() + (step.seconds or math.inf)
         try:
-            while not await process.wait_for(_LOOK_SECONDS):
+            while not overdue and not await process.wait_for(_LOOK_SECONDS):
+                overdue = time.monotonic() > deadline
                 await self._write()
                 if (sign := activity.sign_of_life(self._heartbeat)) is not None:
                     self.say(sign)
@@ -126,7 +144,7 @@ class InstallLog:
             process.kill_now()  # at once, for a cancelled installation too
             await process.stop(0.0)
             await self._write()
-        return Outcome(process.exit_code or 0, activity.cause, activity.output)
+        return Outcome(process.exit_code or 0, activity.cause, activity.output, overdue)
 
     def _take(self, activity: _Activity, line: str) -> None:
         self._unwritten.append(line)

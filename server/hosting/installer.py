@@ -1,4 +1,7 @@
-"""Installing a module: its environment, then its own install script; nothing is run when nothing has changed."""
+"""Installing a module: its environment, the proof that it works, then its own install script.
+
+Nothing is run when nothing has changed.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,8 @@ from pathlib import Path
 import msgspec
 
 from ..config import ServerSettings
-from .environment import EnvironmentPlan, environments_folder, is_current, make_environment, plan_environment
+from .environment import EnvironmentPlan, environments_folder, is_current, plan_environment
+from .environment_maker import make_environment, prove_environment
 from .file_lock import locked
 from .install_script import InstallScript, find_scripts, is_done, note_done, run_script
 from .install_steps import InstallError, InstallLog, Report
@@ -17,6 +21,7 @@ from .interpreter import NoInterpreterError, system_interpreter
 from .leftovers import LaunchNote, LaunchRecord
 from .module_settings import ModuleSettings
 from .platform_info import PlatformInfo
+from .proof import read_note, why_unproven
 
 
 class InstallPlan(msgspec.Struct, frozen=True):
@@ -25,8 +30,17 @@ class InstallPlan(msgspec.Struct, frozen=True):
     environment: EnvironmentPlan | None
     scripts: list[InstallScript]
     python: Path | None
-    current: bool
-    """Nothing has to be done."""
+    installed: bool
+    """Everything is there."""
+    unproven: str
+    """Why it has to be proven that it works here; empty when it has been."""
+    variables: dict[str, str]
+    """What its process needs in its environment, because of how its packages were built."""
+
+    @property
+    def current(self) -> bool:
+        """Whether nothing has to be done."""
+        return self.installed and not self.unproven
 
 
 class Installer:
@@ -46,30 +60,39 @@ class Installer:
         """Look at what a module needs and what is there. Raises ``InstallError``, ``OSError`` when nobody can tell."""
         return await asyncio.to_thread(self._plan, module.installed_as)
 
-    async def install(self, module: ModuleSettings, report: Report) -> InstallPlan:
-        """Make a module ready to run; return at once when it is. Raises ``InstallError``."""
+    async def install(self, module: ModuleSettings, report: Report, *, lives: bool = False) -> InstallPlan:
+        """Make a module ready to run; return at once when it is. Raises ``InstallError``.
+
+        ``lives``: its process runs already, which proves enough.
+        """
         plan = await self.plan(module)
-        if plan.current:
-            return plan
+        return plan if plan.current or (lives and plan.installed) else await self._bring(module, report, "")
+
+    async def prove(self, module: ModuleSettings, report: Report, doubt: str) -> InstallPlan:
+        """Make sure that a module works here; ``doubt`` is why that must be proven anew. Raises ``InstallError``."""
+        return await self._bring(module, report, doubt)
+
+    async def _bring(self, module: ModuleSettings, report: Report, doubt: str) -> InstallPlan:
         if self._one_at_a_time.locked():
             report("waiting until the module before it is installed")
         lock = environments_folder(self._settings) / ".lock"
         waiting = "waiting until another server or installer has made its environments"
         async with self._one_at_a_time, locked(lock, lambda: report(waiting)):
             plan = await self.plan(module)  # whoever held the locks may have done it
-            if not plan.current:
-                await self._run(module.installed_as, plan, report)
+            if doubt or not plan.current:
+                await self._run(module.installed_as, plan, report, doubt or plan.unproven)
+                plan = await self.plan(module)
         return plan
 
-    async def _run(self, module: ModuleSettings, plan: InstallPlan, report: Report) -> None:
+    async def _run(self, module: ModuleSettings, plan: InstallPlan, report: Report, doubt: str) -> None:
         launch_id = f"install-{uuid.uuid4()}"
         log = InstallLog(self.log_path(module.module_id), report, launch_id)
         await log.open()
         if self._launches is not None:
             await asyncio.to_thread(self._launches.add, LaunchNote(launch_id))
         try:
-            if plan.environment is not None and not await asyncio.to_thread(is_current, plan.environment):
-                await make_environment(plan.environment, log)
+            if plan.environment is not None:
+                await self._make(plan.environment, log, doubt)
             for script in plan.scripts:
                 if not await asyncio.to_thread(is_done, script):
                     await run_script(script, self._settings, module, self._machine, log)
@@ -83,18 +106,28 @@ class Installer:
                 await asyncio.to_thread(self._launches.remove, launch_id)
             await log.close()
 
+    async def _make(self, environment: EnvironmentPlan, log: InstallLog, doubt: str) -> None:
+        if not await asyncio.to_thread(is_current, environment):
+            await make_environment(environment, log)
+        elif environment.proof is not None and doubt:
+            await prove_environment(environment, environment.proof, log, doubt)
+
     def _plan(self, module: ModuleSettings) -> InstallPlan:
         environment = plan_environment(self._settings, module, self._machine)
         python = environment.python if environment is not None else self._system_python(module)
         fingerprint = environment.fingerprint if environment is not None else ""
         notes = environment.folder if environment is not None else environments_folder(self._settings) / ".scripts"
         scripts = find_scripts(module, python, fingerprint, notes) if python is not None else []
-        ready = environment is None or is_current(environment)
+        there = environment is None or is_current(environment)
+        proof = environment.proof if environment is not None and there else None
+        note = read_note(proof, environment.folder) if proof is not None and environment is not None else None
         return InstallPlan(
             environment=environment,
             scripts=scripts,
             python=python,
-            current=ready and all(is_done(script) for script in scripts),
+            installed=there and all(is_done(script) for script in scripts),
+            unproven=why_unproven(proof, environment.folder) if proof is not None and environment is not None else "",
+            variables=note.variables if note is not None else {},
         )
 
     def _system_python(self, module: ModuleSettings) -> Path | None:

@@ -26,15 +26,20 @@ class Launch(msgspec.Struct, frozen=True):
 
 
 def launch_environment(
-    module: ModuleSettings, launch: Launch, macros: Macros, inherited: Mapping[str, str]
+    module: ModuleSettings,
+    launch: Launch,
+    macros: Macros,
+    inherited: Mapping[str, str],
+    build: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """Return the whole environment of a module's process.
 
     What identifies module and server always holds. The module's own variables and its tuning are upper-cased, and give
-    way to variables that the server itself was started with.
+    way to variables that the server itself was started with. ``build``: what the build of its packages wants, where
+    nobody has said anything else.
     """
     environment = clean_environment(inherited)
-    for name, value in {**_tuning(module), **_own_variables(module, macros)}.items():
+    for name, value in {**(build or {}), **_tuning(module), **_own_variables(module, macros)}.items():
         environment.setdefault(name, value)
     environment.update(_identity(module, launch.port))
     environment["PYTHONUNBUFFERED"] = "1"

@@ -18,13 +18,16 @@ class LaunchError(Exception):
 
 
 class LaunchPlan(msgspec.Struct, frozen=True):
-    """A command with its folder."""
+    """A command with its folder. ``variables``: what its environment needs besides the module's own."""
 
     command: list[str]
     folder: Path
+    variables: dict[str, str] = {}
 
 
-def launch_plan(module: ModuleSettings, macros: Macros, python: Path | None) -> LaunchPlan:
+def launch_plan(
+    module: ModuleSettings, macros: Macros, python: Path | None, variables: dict[str, str] | None = None
+) -> LaunchPlan:
     """Return how to start the module. Its only argument is the absolute start file. Raises ``LaunchError``."""
     start_file = module.path / module.launch_settings.file_path.replace("\\", "/")
     if not start_file.is_file():
@@ -32,7 +35,8 @@ def launch_plan(module: ModuleSettings, macros: Macros, python: Path | None) -> 
             f'The start file {start_file} does not exist. Check "LaunchSettings.FilePath" in its modulesettings.json'
             f"{_programs(module.path)}."
         )
-    return LaunchPlan([*_interpreter(module, macros, python, start_file), str(start_file)], module.path)
+    command = [*_interpreter(module, macros, python, start_file), str(start_file)]
+    return LaunchPlan(command, module.path, variables or {})
 
 
 def _programs(folder: Path) -> str:

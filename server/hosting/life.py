@@ -84,7 +84,10 @@ class Orphan(msgspec.Struct, frozen=True):
 
 
 class Life:
-    """One process of a module. ``on_ready`` is awaited when it has answered its first command.
+    """One process of a module.
+
+    ``on_ready`` is awaited when it has answered its first command, and whenever it says later whether it can work: with
+    its reason why not, which is empty when it can, and whether that will end by itself.
 
     With an ``orphan`` no process is started: that one is adopted.
     """
@@ -94,7 +97,7 @@ class Life:
         module: ModuleSettings,
         surroundings: Surroundings,
         log: ModuleLog,
-        on_ready: Callable[[], Awaitable[None]],
+        on_ready: Callable[[str, bool], Awaitable[None]],
         orphan: Orphan | None = None,
     ) -> None:
         self._module = module
@@ -186,7 +189,7 @@ class Life:
 
     async def _start(self, plan: LaunchPlan, macros: Macros) -> ChildProcess:
         launch = Launch(self.worker.worker_id, self.worker.secret, self._around.port)
-        environment = launch_environment(self._module, launch, macros, os.environ)
+        environment = launch_environment(self._module, launch, macros, os.environ, plan.variables)
         process = await ChildProcess.start(
             plan.command, plan.folder, environment, self._log.line, self.worker.worker_id
         )
@@ -263,7 +266,14 @@ class Life:
             return
         if ready:
             self._ready = True
-            await self._on_ready()
+            await self._follow_readiness()
+
+    async def _follow_readiness(self) -> None:
+        worker = self.worker
+        while True:
+            obstacle, passing = worker.obstacle, worker.passing
+            await self._on_ready(obstacle, passing)
+            await self._around.workers.wait_for(partial(_says_else, worker, obstacle, passing))
 
     async def _until_it_answers(self) -> bool:
         """Over the channel it may load its model as long as it likes, unless its settings say otherwise."""
@@ -323,6 +333,10 @@ class Life:
         return f"{text}; {hint}" if hint else text
 
 
+def _says_else(worker: Worker, obstacle: str, passing: bool) -> bool:
+    return (worker.obstacle, worker.passing) != (obstacle, passing)
+
+
 def _without_unset(value: Any) -> Any:
     """Leave out settings that earlier versions do not know, unless they are set: their processes live on."""
     if isinstance(value, dict):
@@ -332,5 +346,7 @@ def _without_unset(value: Any) -> Any:
 
 def recipe_fingerprint(module: ModuleSettings, plan: LaunchPlan) -> str:
     """Return what an orphan's recipe must equal for it to be what would be started now."""
-    parts = [_without_unset(msgspec.to_builtins(module)), plan.command, str(plan.folder)]
+    settings = _without_unset(msgspec.to_builtins(module))
+    settings["installoptions"].pop("proof", None)  # how it was proven makes no other process of it
+    parts = [settings, plan.command, str(plan.folder), *sorted(plan.variables.items())]
     return hashlib.sha256(msgspec.json.encode(well_formed_tree(parts))).hexdigest()

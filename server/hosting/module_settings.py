@@ -108,12 +108,26 @@ class DownloadableModel(_Section, frozen=True, kw_only=True):
     pre_install: bool = False
 
 
+class Proof(_Section, frozen=True, kw_only=True):
+    """A program of the module that finds out whether what was installed works on this machine."""
+
+    file_path: str = ""
+    """Run with the environment's Python; exit code 0: it works. Empty: nothing is proven."""
+    package: str = ""
+    """The package that decides it."""
+    builds_file_path: str = ""
+    """A program that prints in which ways to install that package, the best first."""
+    timeout_secs: float = 120.0
+    install_timeout_secs: float = 7200.0
+
+
 class InstallOptions(_Section, frozen=True, kw_only=True):
-    """Where the module runs, and which releases there are."""
+    """Where the module runs, which releases there are, and how to find out whether it works."""
 
     platforms: list[str] = []
     module_releases: list[ModuleRelease] = []
     downloadable_models: list[DownloadableModel] = []
+    proof: Proof = Proof()
 
 
 class ModelRequirement(_Section, frozen=True, kw_only=True):

@@ -25,6 +25,7 @@ _OUTPUT_AFTER_EXIT = 0.5
 _KILLED_SECONDS = 10.0
 """A killed process ends at once, unless the system holds it in a call that cannot be interrupted."""
 _STDERR = 2
+_CRASHES = {int(getattr(signal, name, 0)) for name in ("SIGSEGV", "SIGILL", "SIGFPE", "SIGABRT", "SIGBUS")} - {0}
 
 
 class _Output(asyncio.SubprocessProtocol):
@@ -151,21 +152,28 @@ class ChildProcess:
 
         Returns when nothing of it is left. Also right for a process that has ended by itself.
         """
-        family = await asyncio.to_thread(descendants, self.pid, self._launch_id) if self._launch_id else []
-        if self.running:
-            signal_group(self.pid, kill=False)
-            await self.wait_for(patience)
-        self.kill_now()
-        if self._launch_id:
-            await asyncio.to_thread(end_family, self.pid, family, self._launch_id)
-        await self.wait_for(_KILLED_SECONDS)
-        await asyncio.wait((self._output.drained,), timeout=_OUTPUT_AFTER_EXIT)
-        self._output.finish()
-        self._transport.close()
+        try:
+            family = await asyncio.to_thread(descendants, self.pid, self._launch_id) if self._launch_id else []
+            if self.running:
+                signal_group(self.pid, kill=False)
+                await self.wait_for(patience)
+            self.kill_now()
+            if self._launch_id:
+                await asyncio.to_thread(end_family, self.pid, family, self._launch_id)
+            await self.wait_for(_KILLED_SECONDS)
+            await asyncio.wait((self._output.drained,), timeout=_OUTPUT_AFTER_EXIT)
+        finally:  # also when the wait for it is given up
+            self._output.finish()
+            self._transport.close()
 
     def kill_now(self) -> None:
         """Kill the process group at once, without waiting for anything."""
         signal_group(self.pid, kill=True)
+
+
+def is_crash(code: int) -> bool:
+    """Whether native code ended a process: by what the processor refused to do, or by giving up."""
+    return -code in _CRASHES
 
 
 def describe_exit(code: int) -> str:

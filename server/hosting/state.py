@@ -11,10 +11,14 @@ from ..text import well_formed
 
 
 class State(str, enum.Enum):
-    """What a module is doing. ``Busy`` is ``Ready`` with commands running."""
+    """What a module is doing. ``Busy`` is ``Ready`` with commands running.
+
+    ``NotReady``: its process runs and answers, but says that it cannot do its work until somebody does something.
+    """
 
     INSTALLING = "Installing"
     STARTING = "Starting"
+    NOT_READY = "NotReady"
     READY = "Ready"
     BUSY = "Busy"
     BACKOFF = "Backoff"
@@ -75,6 +79,7 @@ def compatible_word(standing: Standing, *, auto_start: bool, compatible: bool) -
 
 _COMPATIBLE = {
     State.INSTALLING: "NotStarted",
+    State.NOT_READY: "Starting",
     State.READY: "Started",
     State.BUSY: "Started",
     State.BACKOFF: "Restarting",

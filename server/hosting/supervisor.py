@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections.abc import Awaitable, Callable
 
 import msgspec
 
+from .install_steps import InstallError
 from .launch_plan import LaunchPlan
 from .life import End, Life, Orphan, Surroundings, recipe_fingerprint
 from .macros import Macros
@@ -21,11 +23,16 @@ PREVENTED_SECONDS = 5.0
 
 
 class Recipe(msgspec.Struct, frozen=True):
-    """What the supervisor starts, again and again."""
+    """What the supervisor starts, again and again.
+
+    ``renew`` is asked before every start but the first, and returns what to start; it may take as long as an
+    installation, and raises ``InstallError`` when nothing can be started.
+    """
 
     module: ModuleSettings
     plan: LaunchPlan
     macros: Macros
+    renew: Callable[[Recipe, End], Awaitable[Recipe]] | None = None
 
 
 class Supervisor:
@@ -95,6 +102,27 @@ class Supervisor:
                 self._log.say(f"Started again: {end.reason}.", "warning")
             elif not await self._wait_for_next_start(end):
                 return
+            renewed = await self._renewed(recipe, end)
+            if renewed is None:
+                return
+            recipe = renewed
+
+    async def _renewed(self, recipe: Recipe, end: End) -> Recipe | None:
+        """What to start next; ``None`` when nothing can be started, or nothing should be any more."""
+        if recipe.renew is None:
+            return recipe
+        renewing = asyncio.ensure_future(recipe.renew(recipe, end))
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait((renewing, stopping), return_when=asyncio.FIRST_COMPLETED)
+            return renewing.result() if renewing.done() else None
+        except InstallError as error:
+            await self.standing.change(State.FAILED, str(error))
+            return None
+        finally:
+            for task in (renewing, stopping):
+                task.cancel()
+            await asyncio.gather(renewing, stopping, return_exceptions=True)
 
     async def _live_once(self, recipe: Recipe, surroundings: Surroundings, orphan: Orphan | None) -> End:
         life = self._life = Life(recipe.module, surroundings, self._log, self._ready, orphan)
@@ -110,10 +138,15 @@ class Supervisor:
             self.past_requests += life.worker.request_count
             self._life = None
 
-    async def _ready(self) -> None:
+    async def _ready(self, obstacle: str, passing: bool) -> None:
         self._policy.ready()
-        if not self._stopping.is_set():
-            await self.standing.change(State.READY)
+        if self._stopping.is_set():
+            return
+        state = State.READY if not obstacle else State.STARTING if passing else State.NOT_READY
+        if state is State.STARTING and self.standing.state is state:
+            self.standing.note(obstacle)  # progress of what it waits for
+        else:
+            await self.standing.change(state, obstacle)
 
     async def _wait_for_next_start(self, end: End) -> bool:
         """After an end of its own: wait as long as the policy says; false when it gives up or is stopped."""

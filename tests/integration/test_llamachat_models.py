@@ -154,6 +154,9 @@ def test_from_chatting_to_vectors_to_nothing_and_back(server: ServerProcess) -> 
     wait_until("it says so", lambda: "no model file" in str(server.post("/v1/text/chat", prompt="x").get("error")), 60)
     shown = wait_until("its status says so", lambda: (server.module("LlamaChat").get("statusData") or {}).get("error"))
     assert "missing.gguf" in shown
+    assert "missing.gguf" in server.wait_state("LlamaChat", "NotReady")["stateReason"]
+    shutil.copyfile(TINY_MODEL, server.folder / "models" / "missing.gguf")
+    wait_model(server, "LlamaChat", "missing.gguf")  # it is taken up as soon as it is there
     switch(server, TINY_MODEL.name)
     assert wait_model(server, "LlamaChat", TINY_MODEL.name)["kind"] == "chat"
     assert ended(server, chat(server, max_tokens=5))["success"]

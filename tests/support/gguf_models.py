@@ -2,62 +2,43 @@
 
 from __future__ import annotations
 
+import math
 import random
-import struct
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from proof.gguf_writer import GgufFile, Value
 
 WIDTH, FORWARD, LAYERS, HEADS = 32, 64, 2, 4
 MEAN, CLS, LAST, RANK = 1, 2, 3, 4
-_UINT32, _INT32, _FLOAT, _BOOL, _STRING, _ARRAY = 4, 5, 6, 7, 8, 9
-_ALIGNMENT = 32
-
-_LISTS = ((str, _STRING, ""), (float, _FLOAT, "f"), (int, _INT32, "i"))
-
-Value = str | bool | int | float | Sequence[str] | Sequence[int] | Sequence[float]
 
 
-@dataclass
-class GgufFile:
-    """Values by key, and tensors by name as (shape with the fastest dimension first, numbers)."""
+class RandomFile(GgufFile):
+    """A file whose matrices are random; the same seed gives the same ones."""
 
-    values: dict[str, Value]
-    seed: int = 0
-    tensors: dict[str, tuple[tuple[int, ...], list[float]]] = field(default_factory=dict)
+    def __init__(self, values: dict[str, Value], seed: int) -> None:
+        super().__init__(values)
+        self._seed = seed
 
     def matrix(self, name: str, *shape: int) -> None:
         """Add a tensor of random numbers that keep what goes through it at about the same size."""
-        chance = random.Random(f"{self.seed} {name}")
-        count = 1
-        for size in shape:
-            count *= size
-        self.tensors[name] = (shape, [chance.gauss(0, shape[0] ** -0.5) for _ in range(count)])
+        chance = random.Random(f"{self._seed} {name}")
+        self.add(name, shape, [chance.gauss(0, shape[0] ** -0.5) for _ in range(math.prod(shape))])
+
+    def ones(self, name: str, size: int = WIDTH) -> None:
+        """Add the weight of a normalisation that changes nothing."""
+        self.add(name, (size,), [1.0] * size)
 
     def norm(self, name: str) -> None:
         """Add weight and bias of a normalisation."""
-        self.tensors[f"{name}.weight"] = ((WIDTH,), [1.0] * WIDTH)
-        self.tensors[f"{name}.bias"] = ((WIDTH,), [0.0] * WIDTH)
-
-    def write(self, path: Path) -> Path:
-        """Write the file, and return its path."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        head = [struct.pack("<4sIQQ", b"GGUF", 3, len(self.tensors), len(self.values))]
-        head += [_text(key) + _value(value) for key, value in self.values.items()]
-        data, infos = b"", []
-        for name, (shape, numbers) in self.tensors.items():
-            sizes = struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, 0, len(data))
-            infos.append(_text(name) + sizes)
-            data += _padded(struct.pack(f"<{len(numbers)}f", *numbers))
-        path.write_bytes(_padded(b"".join([*head, *infos])) + data)
-        return path
+        self.ones(f"{name}.weight")
+        self.add(f"{name}.bias", (WIDTH,), [0.0] * WIDTH)
 
 
 def write_bert(path: Path, pooling: int | None = MEAN, context: int = 64, seed: int = 1) -> Path:
     """Write an encoder that reads words; without a pooling the file says nothing about one."""
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "▁mill", "▁race", "▁water", "▁wheel", "▁the", "▁runs"]
     letters = [f"{start}{letter}" for letter in "abcdefghijklmnopqrstuvwxyz0123456789.,?!" for start in ("", "▁")]
-    file = GgufFile(
+    file = RandomFile(
         {
             "general.architecture": "bert",
             "general.name": "Tiny encoder",
@@ -97,13 +78,15 @@ def write_bert(path: Path, pooling: int | None = MEAN, context: int = 64, seed: 
 
 def write_causal(path: Path, pooling: int | None = LAST, context: int = 64, seed: int = 2) -> Path:
     """Write a model like those that chat; with a pooling it is one that makes a vector of a text."""
-    file = GgufFile({**_decoder_values("llama", context, pooling), "llama.rope.dimension_count": WIDTH // HEADS}, seed)
+    file = RandomFile(
+        {**_decoder_values("llama", context, pooling), "llama.rope.dimension_count": WIDTH // HEADS}, seed
+    )
     file.matrix("token_embd.weight", WIDTH, len(_spm_tokens()))
-    file.tensors["output_norm.weight"] = ((WIDTH,), [1.0] * WIDTH)
+    file.ones("output_norm.weight")
     for layer in range(LAYERS):
         block = f"blk.{layer}"
         for name in ("attn_norm", "ffn_norm"):
-            file.tensors[f"{block}.{name}.weight"] = ((WIDTH,), [1.0] * WIDTH)
+            file.ones(f"{block}.{name}.weight")
         for name in ("attn_q", "attn_k", "attn_v", "attn_output"):
             file.matrix(f"{block}.{name}.weight", WIDTH, WIDTH)
         file.matrix(f"{block}.ffn_gate.weight", WIDTH, FORWARD)
@@ -115,13 +98,13 @@ def write_causal(path: Path, pooling: int | None = LAST, context: int = 64, seed
 def write_t5_encoder(path: Path, context: int = 64, seed: int = 3) -> Path:
     """Write the encoder half of a T5, which llama.cpp runs with ``llama_encode`` only."""
     values = {**_decoder_values("t5encoder", context, MEAN), "t5encoder.attention.relative_buckets_count": 8}
-    file = GgufFile(values, seed)
+    file = RandomFile(values, seed)
     file.matrix("token_embd.weight", WIDTH, len(_spm_tokens()))
-    file.tensors["enc.output_norm.weight"] = ((WIDTH,), [1.0] * WIDTH)
+    file.ones("enc.output_norm.weight")
     for layer in range(LAYERS):
         block = f"enc.blk.{layer}"
         for name in ("attn_norm", "ffn_norm"):
-            file.tensors[f"{block}.{name}.weight"] = ((WIDTH,), [1.0] * WIDTH)
+            file.ones(f"{block}.{name}.weight")
         file.matrix(f"{block}.attn_rel_b.weight", HEADS, 8)
         for name in ("attn_q", "attn_k", "attn_v", "attn_o"):
             file.matrix(f"{block}.{name}.weight", WIDTH, WIDTH)
@@ -137,15 +120,15 @@ def write_sliding(path: Path, window: int = 32, context: int = 1024, seed: int =
     layers, head = 6, 8
     values |= {"gemma3.block_count": layers, "gemma3.attention.sliding_window": window}
     values |= {"gemma3.attention.key_length": head, "gemma3.attention.value_length": head}
-    file = GgufFile(values, seed)
+    file = RandomFile(values, seed)
     file.matrix("token_embd.weight", WIDTH, len(_spm_tokens()))
-    file.tensors["output_norm.weight"] = ((WIDTH,), [1.0] * WIDTH)
+    file.ones("output_norm.weight")
     for layer in range(layers):
         block = f"blk.{layer}"
         for name in ("attn_norm", "ffn_norm", "post_attention_norm", "post_ffw_norm"):
-            file.tensors[f"{block}.{name}.weight"] = ((WIDTH,), [1.0] * WIDTH)
+            file.ones(f"{block}.{name}.weight")
         for name in ("attn_q_norm", "attn_k_norm"):
-            file.tensors[f"{block}.{name}.weight"] = ((head,), [1.0] * head)
+            file.ones(f"{block}.{name}.weight", head)
         for name in ("attn_q", "attn_k", "attn_v", "attn_output"):
             file.matrix(f"{block}.{name}.weight", WIDTH, WIDTH)
         file.matrix(f"{block}.ffn_gate.weight", WIDTH, FORWARD)
@@ -160,19 +143,19 @@ def write_recurrent(path: Path, context: int = 1024, seed: int = 5) -> Path:
     values = _decoder_values("mamba", context, None)
     values |= {"mamba.ssm.conv_kernel": kernel, "mamba.ssm.inner_size": inner}
     values |= {"mamba.ssm.state_size": states, "mamba.ssm.time_step_rank": rank}
-    file = GgufFile(values, seed)
+    file = RandomFile(values, seed)
     file.matrix("token_embd.weight", WIDTH, len(_spm_tokens()))
-    file.tensors["output_norm.weight"] = ((WIDTH,), [1.0] * WIDTH)
+    file.ones("output_norm.weight")
     for layer in range(LAYERS):
         block = f"blk.{layer}"
-        file.tensors[f"{block}.attn_norm.weight"] = ((WIDTH,), [1.0] * WIDTH)
+        file.ones(f"{block}.attn_norm.weight")
         file.matrix(f"{block}.ssm_in.weight", WIDTH, 2 * inner)
         _linear(file, f"{block}.ssm_conv1d", kernel, inner)
         file.matrix(f"{block}.ssm_x.weight", inner, rank + 2 * states)
         _linear(file, f"{block}.ssm_dt", rank, inner)
         fading = [-0.05 * (1 + number % 7) for number in range(states * inner)]
-        file.tensors[f"{block}.ssm_a"] = ((states, inner), fading)
-        file.tensors[f"{block}.ssm_d"] = ((inner,), [1.0] * inner)
+        file.add(f"{block}.ssm_a", (states, inner), fading)
+        file.ones(f"{block}.ssm_d", inner)
         file.matrix(f"{block}.ssm_out.weight", inner, WIDTH)
     return file.write(path)
 
@@ -206,29 +189,6 @@ def _spm_tokens() -> list[str]:
     return ["<unk>", "<s>", "</s>", *[f"<0x{byte:02X}>" for byte in range(256)], *letters]
 
 
-def _linear(file: GgufFile, name: str, inputs: int, outputs: int) -> None:
+def _linear(file: RandomFile, name: str, inputs: int, outputs: int) -> None:
     file.matrix(f"{name}.weight", inputs, outputs)
-    file.tensors[f"{name}.bias"] = ((outputs,), [0.01] * outputs)
-
-
-def _text(text: str) -> bytes:
-    data = text.encode()
-    return struct.pack("<Q", len(data)) + data
-
-
-def _value(value: Value) -> bytes:
-    if isinstance(value, str):
-        return struct.pack("<I", _STRING) + _text(value)
-    if isinstance(value, bool):
-        return struct.pack("<I?", _BOOL, value)
-    if isinstance(value, int):
-        return struct.pack("<II", _UINT32, value)
-    if isinstance(value, float):
-        return struct.pack("<If", _FLOAT, value)
-    kind, form = next((kind, form) for sort, kind, form in _LISTS if isinstance(value[0], sort))
-    items = b"".join(_text(item) if isinstance(item, str) else struct.pack(f"<{form}", item) for item in value)
-    return struct.pack("<IIQ", _ARRAY, kind, len(value)) + items
-
-
-def _padded(data: bytes) -> bytes:
-    return data + b"\0" * (-len(data) % _ALIGNMENT)
+    file.add(f"{name}.bias", (outputs,), [0.01] * outputs)

@@ -26,6 +26,7 @@ class Model:
         parameters = llama_cpp.llama_model_default_params()
         on_gpu = native.can_use_gpu() and gpu_layers != 0
         parameters.n_gpu_layers = (9999 if gpu_layers < 0 else gpu_layers) if on_gpu else 0
+        parameters.use_extra_bufts = native.uses_extra_buffers()
         self.path = path
         self._pointer = llama_cpp.llama_model_load_from_file(str(path).encode(), parameters)
         if not self._pointer:

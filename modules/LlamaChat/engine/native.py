@@ -57,6 +57,11 @@ def take_errors() -> str:
     return "; ".join(errors)
 
 
+def uses_extra_buffers() -> bool:
+    """Whether weights may be laid out anew for the processor's fast paths: where those are wrong, hosting says no."""
+    return os.environ.get("CPAI_MODULE_LLAMA_EXTRA_BUFFERS", "").strip().lower() not in ("0", "false", "no", "off")
+
+
 def can_use_gpu() -> bool:
     """Whether this build of llama.cpp can use a GPU, and has found one."""
     found = devices()
