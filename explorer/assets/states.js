@@ -5,7 +5,6 @@ const STATES = {
   Busy: { tone: "busy", hint: "" },
   NotReady: { tone: "error", label: "Not ready", hint: "It runs, and says that it cannot do its work." },
   Installing: { tone: "wait", hint: "Its environment is being made. This can take minutes the first time." },
-  NotReady: { tone: "warn", hint: "It runs, but cannot do its work yet." },
   Starting: { tone: "wait", hint: "Its process is starting and has not answered yet." },
   Backoff: {
     tone: "warn", short: "Waiting", label: "Waiting to start again", hint: "It stopped unexpectedly and will be started again shortly.",

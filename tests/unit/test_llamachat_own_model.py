@@ -16,8 +16,9 @@ from chat.own_model import OwnModelError, names_a_file, take_in
 from chat.user_settings import read_environment
 from download_model import main
 from engine.errors import ModelUnavailableError
+from proof.gguf_writer import GgufFile
 
-from tests.support.gguf_models import GgufFile, write_bert, write_causal
+from tests.support.gguf_models import write_bert, write_causal
 from tests.support.llamachat_worker import MODULE, TINY_MODEL
 
 FILENAME = "CPAI_MODULE_LLAMA_MODEL_FILENAME"
@@ -115,7 +116,9 @@ def test_what_cannot_be_read_as_a_model_is_refused(mine: Path, models: Path) -> 
         mine.write_bytes(content)
         with pytest.raises(ModelUnavailableError, match=words):
             take_in(mine, models)
-    GgufFile({"general.architecture": "clip"}, tensors={"a": ((1,), [1.0])}).write(mine)
+    other = GgufFile({"general.architecture": "clip"})
+    other.add("a", (1,), [1.0])
+    other.write(mine)
     with pytest.raises(OwnModelError, match="none that chats"):
         take_in(mine, models)
     with pytest.raises(OwnModelError, match="is a folder"):
