@@ -96,7 +96,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, default=ROOT / "modules/LlamaChat/models/millrace-tiny.gguf")
     parser.add_argument("--limit", type=int, default=0, help="at most this many questions of each part")
-    parser.add_argument("--threads", type=int, default=2)
+    # Two that wait for each other take three times as long where another program works on one of two cores.
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--wrong", action="store_true", help="print every wrong reply")
     args = parser.parse_args()
 
