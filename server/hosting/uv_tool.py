@@ -18,6 +18,7 @@ _SYSTEM_CERTIFICATES = (
     "/etc/ssl/cert.pem",
 )
 _INDEX_PATIENCE = 4.0
+_LOCK_SECONDS = 3600
 _NOT_FOR_CHILDREN = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
 
 
@@ -34,6 +35,8 @@ def find_uv() -> Uv:
     command = [str(program)] if program.exists() else [sys.executable, "-m", "uv"]
     environment = clean_environment(os.environ)
     environment.update({"UV_NO_PROGRESS": "1", "UV_PYTHON_DOWNLOADS": "never", "NO_COLOR": "1"})
+    # Another server or checkout may be building the same package: waiting for it is better than building it again.
+    environment.setdefault("UV_LOCK_TIMEOUT", str(_LOCK_SECONDS))
     if os.name == "nt" or sys.platform == "darwin" or any(Path(path).exists() for path in _SYSTEM_CERTIFICATES):
         # A company's own certificate authority is in the system's store and not in uv's. Older uv reads the second.
         environment.setdefault("UV_SYSTEM_CERTS", "1")
