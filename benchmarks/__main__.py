@@ -45,6 +45,7 @@ def _run(name: str, given: argparse.Namespace) -> int:
         rows=tuple(filter(None, given.rows.split(","))),
         threads=given.threads,
         tokens=given.tokens,
+        prompt_words=given.prompt_words,
         plot=given.plot.resolve() if given.plot else None,
         llama_server=given.llama_server.resolve() if given.llama_server else None,
         say=lambda text: print(f"  {text}", file=quiet, flush=True),
@@ -72,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     llama_only.add_argument("--rows", default="", metavar="ROW,…", help="measure only these: " + ", ".join(llama.ROWS))
     llama_only.add_argument("--threads", type=int, default=0, help="threads of each peer (default: the processors)")
     llama_only.add_argument("--tokens", type=int, default=128, help="tokens of each reply (default 128)")
+    llama_only.add_argument("--prompt-words", type=int, default=7700, help="words of the long prompt (default 7700)")
     llama_only.add_argument("--plot", type=Path, metavar="PNG", help="measure the scaling row too and draw its curve")
     llama_only.add_argument(
         "--llama-server", type=Path, metavar="PROGRAM", help="a llama-server built here, instead of xllamacpp's wheel"

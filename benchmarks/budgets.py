@@ -46,6 +46,8 @@ BUDGETS: dict[str, Budget] = {
     "llama/one-stream/sampled": Budget(Measure.RATIO, 0.95, at_least=True),
     "llama/8-chats/rate": Budget(Measure.RATIO, 1, at_least=True),
     "llama/8-chats/first-p50": Budget(Measure.RATIO, 1),
+    "llama/long-prompt/first": Budget(Measure.RATIO, 1.3),
+    "llama/long-prompt/longest-gap/chunk": Budget(Measure.RATIO, 1.5),
     "llama/second-turn/prompt-work": Budget(Measure.RATIO, 1),
 }
 """Row name → budget. A row that is not here is shown for what it tells, without a verdict."""

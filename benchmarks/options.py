@@ -15,8 +15,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """``seconds``: how long each peer is loaded in a round. ``cache``: for environments and the servers' folders.
 
     The rest is for ``llama``. ``rows``: which to measure, none for all. ``threads``: 0 for one a processor.
-    ``tokens``: the length of a reply. ``plot``: where to draw the scaling curve. ``llama_server``: a program to be
-    measured instead of xllamacpp.
+    ``tokens``: the length of a reply. ``prompt_words``: that of the long prompt. ``plot``: where to draw the scaling
+    curve. ``llama_server``: a program to be measured instead of xllamacpp.
     """
 
     rounds: int
@@ -26,6 +26,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     rows: Sequence[str] = ()
     threads: int = 0
     tokens: int = 128
+    prompt_words: int = 7700
     plot: Path | None = None
     llama_server: Path | None = None
 

@@ -97,6 +97,12 @@ class Program:
         times = self._psutil().cpu_times()
         return float(times.user + times.system)
 
+    def cpu_seconds_of_all(self) -> float:
+        """Return the processor time that the process and all it has started have used so far."""
+        started = [self._psutil(), *self._psutil().children(recursive=True)]
+        times = [process.cpu_times() for process in started]
+        return sum(float(time.user + time.system) for time in times)
+
     def _psutil(self) -> psutil.Process:
         assert self.process is not None
         return psutil.Process(self.process.pid)

@@ -30,6 +30,7 @@ from engine.engine import Engine, EngineSettings
 from engine.figures import Figures
 from engine.machine import sensible_cache_bytes, sensible_threads
 from engine.model import Model
+from engine.prompt_costs import measure
 from engine.request import Delta, Finish, Request
 from engine.sampling import Sampling
 from engine.trial import try_out
@@ -80,6 +81,7 @@ class LlamaChat:
                 context=context,
                 threads=threads,
                 batch=n_batch,
+                costs=measure(self.model, length=context, threads=threads, batch=n_batch),
                 prompt_cache=Path(prompt_cache_dir) if prompt_cache_dir is not None and cache_bytes else None,
                 prompt_cache_bytes=cache_bytes,
             )

@@ -150,6 +150,16 @@ async def test_models_that_cannot_go_back_get_what_they_can_use(tmp_path: Path) 
         assert result["seen"] == [[True, 0]] * result["clear"]
 
 
+async def test_states_of_an_unknown_layout_are_used_whole_and_the_log_says_so(tmp_path: Path) -> None:
+    seen = await observe("other_layout", tmp_path, "states")
+    assert seen["known"] == []
+    assert len(seen["said"]) == 2
+    assert "unknown way" in seen["said"][0]
+    assert seen["right"]
+    assert seen["shared"] >= seen["system"]
+    assert seen["restored"] >= seen["prompt"] // 2
+
+
 async def test_states_are_cut_and_joined_as_llama_cpp_would_write_them(tmp_path: Path) -> None:
     seen = await observe("cut_and_join", tmp_path, "states")
     assert all(seen.pop("keys only").values())

@@ -29,7 +29,6 @@ from engine.model import Model
 from engine.request import Delta, Finish, Generation, Request
 from engine.sampler import Sampler
 from engine.sampling import Sampling
-from engine.scheduler import PromptBudget
 
 MODEL = Path(__file__).resolve().parents[2] / "modules" / "LlamaChat" / "models" / "millrace-tiny.gguf"
 GREEDY = Sampling(temperature=0)
@@ -246,10 +245,9 @@ def canaries(bench: Bench) -> dict[str, Any]:
 
 
 def cancel_in_prompt(bench: Bench) -> dict[str, Any]:
-    """A long prompt, cut into small steps, is cancelled after the third of them."""
+    """A long prompt is cancelled in the third of its steps."""
     [question], [expected] = clear_cases(bench, 1)
     with bench.engine(slots=1, context=4096) as engine:
-        engine._budget = PromptBudget(most=16, least=16)
         cancelled = threading.Event()
 
         def cancel_at_third(step: int, real: Callable[[], int]) -> int:
@@ -294,9 +292,8 @@ def cancel_while_generating(bench: Bench) -> dict[str, Any]:
 
 
 def long_prompt_beside_chats(bench: Bench) -> dict[str, Any]:
-    """While a long prompt is processed, the others go on: every step has a token for each of them."""
+    """While a long prompt is processed, the others go on: between two of its chunks each gets a token."""
     with bench.engine(slots=4, context=4096) as engine:
-        engine._budget = PromptBudget(most=64, least=16)
         endless = Sampling(temperature=0, ignore_eos=True)
         chats = [engine.submit(Request(bench.prompt(QUESTIONS[n]), endless)) for n in range(3)]
         streams = [first_token(chat) for chat in chats]
@@ -308,8 +305,9 @@ def long_prompt_beside_chats(bench: Bench) -> dict[str, Any]:
         for chat, stream in zip(chats, streams, strict=True):
             chat.cancel()
             list(stream)
-    large = [size for size in batches if size > 3]
-    return {"prompt_tokens": len(prompt), "steps": len(large), "largest": max(large), "smallest": min(large)}
+    begun = next(number for number, size in enumerate(batches) if size > 3)
+    ended = max(number for number, size in enumerate(batches) if size > 3)
+    return {"prompt_tokens": len(prompt), "batches": batches[begun : ended + 1]}
 
 
 def stop_strings(bench: Bench) -> dict[str, Any]:

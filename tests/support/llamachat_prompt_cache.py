@@ -361,8 +361,8 @@ def not_taken(bench: Bench, folder: Path) -> dict[str, Any]:
     with engine_with(bench, folder) as engine:
         ask(engine, first, 40)
     real = llama_cpp.llama_state_seq_set_data
-    llama_cpp.llama_state_seq_set_data = lambda *_: 0
     with engine_with(bench, folder) as engine:
+        llama_cpp.llama_state_seq_set_data = lambda *_: 0
         answer = ask(engine, second)
         engine._cache.wait_written(30)
         anew = engine.figures().stored

@@ -6,11 +6,13 @@ python llamachat_states.py <name of a function below> <folder>
 from __future__ import annotations
 
 import json
+import logging
 import random
 import shutil
 import struct
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ import numpy as np
 from engine import sequence_state
 from engine.context import Context
 from engine.model import Model
+from engine.prompt_costs import measure
 from engine.request import Finish
 from engine.saving import Saver
 from engine.scheduler import Chunk
@@ -27,8 +30,8 @@ from engine.sequences import Sequence as HeldSequence
 from engine.slot import Slot
 
 from tests.support.gguf_models import write_recurrent, write_sliding
-from tests.support.llamachat_behaviour import Bench
-from tests.support.llamachat_prompt_cache import ask, engine_with
+from tests.support.llamachat_behaviour import QUESTIONS, Bench
+from tests.support.llamachat_prompt_cache import SYSTEM, ask, engine_with, two_turns
 
 
 def other_kinds(bench: Bench, folder: Path) -> dict[str, Any]:
@@ -135,6 +138,79 @@ def cut_and_join(bench: Bench, folder: Path) -> dict[str, Any]:
         context.close()
     llama_cpp.llama_context_default_params = defaults
     return {**results, "keys only": keys_only()}
+
+
+def prompt_costs(bench: Bench, folder: Path) -> dict[str, Any]:
+    """What prompt steps cost with the built-in model, and with those whose states cannot be put together."""
+    models = {"built-in": bench.model}
+    models |= {"sliding": Model(write_sliding(folder.parent / "sliding.gguf"))}
+    models |= {"recurrent": Model(write_recurrent(folder.parent / "recurrent.gguf"))}
+    seen = {}
+    for name, model in models.items():
+        costs = measure(model, length=1000, threads=1, batch=256, limit_s=120)
+        times = [*costs.first.values(), *costs.deep.values()]
+        seen[name] = {"first": list(costs.first), "deep": list(costs.deep), "depth": costs.depth, "least": min(times)}
+    none = measure(bench.model, length=1000, threads=1, batch=256, limit_s=0)
+    tiny = measure(bench.model, length=20, threads=1, batch=256)
+    return {**seen, "no time": max(none.first, default=0), "tiny": [tiny.first, tiny.deep]}
+
+
+def other_layout(bench: Bench, folder: Path) -> dict[str, Any]:
+    """A llama.cpp that puts its cells in another way: what is remembered is then taken whole, and somebody is told."""
+    first, _, second, expected = two_turns(bench)
+    with listening() as said:
+        with engine_with(bench, folder):
+            known = list(said)
+        with turned_around(), engine_with(bench, folder) as engine:
+            ask(engine, first, 40)
+            shared = ask(engine, bench.prompt(QUESTIONS[-1], system_prompt=SYSTEM), 1)
+        with turned_around(), engine_with(bench, folder) as engine:
+            again = ask(engine, second)
+    return {
+        "known": known,
+        "said": said,
+        "right": again.text == expected,
+        "system": len(first) // 2,
+        "shared": shared.finish.cached_tokens,
+        "restored": again.finish.cached_tokens,
+        "prompt": len(second),
+    }
+
+
+@contextmanager
+def listening() -> Iterator[list[str]]:
+    """What the engine says in the log."""
+    said: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    logging.getLogger("engine").addHandler(handler)
+    yield said
+    logging.getLogger("engine").removeHandler(handler)
+
+
+@contextmanager
+def turned_around() -> Iterator[None]:
+    """Let llama.cpp write its states, and read them, with the last byte first."""
+    get, put = llama_cpp.llama_state_seq_get_data, llama_cpp.llama_state_seq_set_data
+
+    def turn(pointer: Any, size: int) -> None:
+        state = np.ctypeslib.as_array(pointer, (size,))
+        state[:] = state[::-1].copy()
+
+    def get_turned(context: Any, pointer: Any, size: int, sequence: int) -> int:
+        written = int(get(context, pointer, size, sequence))
+        turn(pointer, size)
+        return written
+
+    def put_turned(context: Any, pointer: Any, size: int, sequence: int) -> int:
+        turn(pointer, size)
+        return int(put(context, pointer, size, sequence))
+
+    llama_cpp.llama_state_seq_get_data, llama_cpp.llama_state_seq_set_data = get_turned, put_turned
+    try:
+        yield
+    finally:
+        llama_cpp.llama_state_seq_get_data, llama_cpp.llama_state_seq_set_data = get, put
 
 
 def keys_only() -> dict[str, bool]:

@@ -1,8 +1,9 @@
-"""Continuous batching over llama.cpp: many chats share one context, one decode call per step.
+"""Continuous batching over llama.cpp: many chats share one context, and each step serves them all.
 
 Read the files in this order: ``request`` (what is asked and answered), ``sequences`` (what the context
 remembers), ``slot`` (one running chat), ``roster`` (who runs and who waits), ``scheduler`` (who decodes what in a
-step), ``sampler``, ``grammar`` and ``text_tail`` (from logits to text), ``engine`` (the thread that drives it all).
+step), ``prompt_sizes`` and ``prompt_costs`` (how prompts are cut, and what was measured for it), ``sampler``,
+``grammar`` and ``text_tail`` (from logits to text), ``engine`` (the thread that drives it all).
 What is remembered over restarts is a story of its own: ``prompt_index`` (what is stored, by its tokens),
 ``prompt_store`` (on the disk), ``prompt_cache`` (both, without waiting), ``saving`` and ``restoring``.
 Vectors of texts need none of this: ``embedder`` has a context of its own.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 from collections.abc import Sequence
 from enum import Enum
 from typing import Any
@@ -15,6 +16,8 @@ from .errors import EngineStoppedError, ModelUnavailableError
 from .model import Model
 from .scheduler import Chunk
 from .sequence_state import State
+
+_log = logging.getLogger(__name__)
 
 Logits = np.ndarray[Any, Any]
 """A float32 for each token of the vocabulary."""
@@ -66,7 +69,12 @@ class Context:
         self._memory = llama_cpp.llama_get_memory(self._pointer)
         self._sequences = sequences
         self._window = int(llama_cpp.llama_model_n_swa(model.pointer))
+        self._batch = llama_cpp.llama_batch_init(batch, 0, 1)
+        self._vocabulary_size = model.vocabulary_size
+        self._outputs: dict[int, int] = {}  # batch index → row of the logits
+        self._logits: Logits | None = None
         can_cut = model.can_rewind and not self._window and model.rope_type in _ONE_POSITION
+        can_cut = can_cut and self._knows_states()
         self.piece_tokens = PIECE_TOKENS if can_cut else 0
         self.state_format = (
             *(llama_cpp.__version__, llama_cpp.LLAMA_STATE_SEQ_VERSION, self.piece_tokens),
@@ -74,10 +82,6 @@ class Context:
             *(() if can_cut else (sequences,)),
         )
         """What else than the model must be the same for a copied state to mean the same."""
-        self._batch = llama_cpp.llama_batch_init(batch, 0, 1)
-        self._vocabulary_size = model.vocabulary_size
-        self._outputs: dict[int, int] = {}  # batch index → row of the logits
-        self._logits: Logits | None = None
 
     @property
     def pointer(self) -> ctypes.c_void_p:
@@ -102,6 +106,10 @@ class Context:
         if code == -1:
             return Outcome.INVALID
         raise EngineStoppedError(f"llama.cpp failed with code {code}: {native.take_errors() or 'no reason given'}")
+
+    def wait(self) -> None:
+        """Return when what was decoded is computed: with a GPU, ``decode`` may return before."""
+        llama_cpp.llama_synchronize(self._pointer)
 
     def logits(self, output: int) -> Logits:
         """Return the logits of the whole vocabulary at a batch index; valid until the next ``decode``."""
@@ -174,6 +182,33 @@ class Context:
     def _keeps(self, sequence: int, length: int) -> bool:
         held = self.length(sequence)
         return held == length or (held > length and self.holds(sequence, length) and self.truncate(sequence, length))
+
+    def _knows_states(self) -> bool:
+        """Try whether copied states can be cut and joined: llama.cpp does not promise how it lays them out."""
+        tried = [self.decode([Chunk(0, 0, position, [position], wants_output=False)]) for position in range(2)]
+        whole = self.state(0)
+        self.clear(0)
+        if any(outcome is not Outcome.DONE for outcome in tried):
+            return True  # it says nothing of states that two tokens alone are not enough for this model
+        known = whole is not None and self._same_again(whole)
+        self.clear(0)
+        if not known:
+            _log.warning(
+                "This llama.cpp lays out copied conversations in an unknown way. They are shared and stored as a whole "
+                "only, which takes longer: llama-cpp-python %s is newer than this module knows.",
+                llama_cpp.__version__,
+            )
+        return known
+
+    def _same_again(self, whole: State) -> bool:
+        """Whether a state of two tokens, cut and joined, is taken back and is then the same."""
+        pieces = [sequence_state.cut(whole, position, position + 1) for position in range(2)]
+        joined = sequence_state.joined([piece for piece in pieces if piece is not None], self._sequences)
+        if joined is None or not self.restore(0, joined, 2):
+            return False
+        again = self.state(0)
+        ours, theirs = (None if state is None else sequence_state.cut(state, 0, 2) for state in (again, whole))
+        return ours is not None and theirs is not None and np.array_equal(ours, theirs)
 
     def close(self) -> None:
         """Free the native context and batch."""

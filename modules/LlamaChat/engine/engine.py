@@ -17,15 +17,17 @@ from .grammar_check import check_grammar
 from .logits import log_probability
 from .model import Model
 from .prompt_cache import PromptCache
+from .prompt_sizes import UNMEASURED, Costs, PromptSizes
 from .request import Finish, Generation, Request
 from .restoring import Restorer
 from .roster import Roster
 from .sampler import Sampler
 from .saving import Saver
-from .scheduler import Chunk, PromptBudget, plan
+from .scheduler import Chunk, plan
 from .sequences import Sequence as HeldSequence
 from .sequences import SequencePool
 from .slot import Slot
+from .waiting import apart
 
 _log = logging.getLogger(__name__)
 
@@ -37,6 +39,7 @@ _LAST_WRITE_S = 0.6
 class EngineSettings:
     """``slots``: chats that run at once. ``context``: tokens for one chat. ``batch``: tokens in one step.
 
+    ``costs``: what ``prompt_costs.measure`` has found out; prompts are cut accordingly.
     ``prompt_cache``: the folder that remembers chats over restarts, None for none; ``prompt_cache_bytes``: its limit.
     """
 
@@ -44,6 +47,7 @@ class EngineSettings:
     context: int
     threads: int
     batch: int = 512
+    costs: Costs = UNMEASURED
     prompt_cache: Path | None = None
     prompt_cache_bytes: int = 0
 
@@ -60,17 +64,20 @@ class Engine:
         """
         self.settings = settings
         self._model = model
-        self._context = Context(
-            model,
-            length=settings.context,
-            sequences=settings.slots,
-            threads=settings.threads,
-            batch=settings.batch,
+        self._context = apart(
+            lambda: Context(
+                model,
+                length=settings.context,
+                sequences=settings.slots,
+                threads=settings.threads,
+                batch=settings.batch,
+            )
         )
         self._pool = SequencePool(
             self._context, settings.slots, can_rewind=model.can_rewind, on_eviction=self._make_place
         )
-        self._budget = PromptBudget(most=settings.batch)
+        self._sizes = PromptSizes(settings.costs, settings.batch)
+        self._turn = 0
         self._meter = Meter()
         self._on_crash = on_crash
         self._roster = Roster(settings.slots)
@@ -162,7 +169,7 @@ class Engine:
             self._on_crash(crash)
 
     def _step(self) -> None:
-        """Drop who was cancelled, admit who fits, decode one batch, sample for each chat that is ready."""
+        """Drop who was cancelled, admit who fits, decode what is next, sample for each chat that is ready."""
         for slot in filter(_is_cancelled, self._roster.everyone()):
             self._end(slot, slot.finish("cancelled"))
         while (admitted := self._roster.admit_next()) is not None:
@@ -171,16 +178,19 @@ class Engine:
             self._place(slot, sequence, restored)
             self._roster.wake()  # the next step may bring another
         running = [slot for slot in self._roster.running if slot.sequence is not None]
-        generates = any(slot.pending == 1 for slot in running)
-        chunks = plan(running, self.settings.batch, self._budget.allowed(others_generate=generates))
-        if not chunks:
-            return
+        groups = plan(running, self.settings.batch, self._sizes, self._turn)
+        for chunks in groups:
+            if not self._decode_timed(chunks, running):
+                break  # where the others are is not known any more: the next step is planned anew
+        self._turn += any(len(chunks[0].tokens) > 1 for chunks in groups)
+
+    def _decode_timed(self, chunks: Sequence[Chunk], slots: Sequence[Slot]) -> bool:
+        is_prompt = len(chunks[0].tokens) > 1
         started = time.monotonic()
-        self._decode(chunks, running)
-        prompt_tokens = sum(len(chunk.tokens) for chunk in chunks if len(chunk.tokens) > 1)
-        seconds = time.monotonic() - started
-        self._budget.learn(prompt_tokens, seconds)
-        self._meter.prompt_work(prompt_tokens, seconds)
+        whole = self._decode(chunks, slots)
+        if is_prompt:
+            self._meter.prompt_work(sum(len(chunk.tokens) for chunk in chunks), time.monotonic() - started)
+        return whole
 
     def _start(self, slot: Slot) -> None:
         sequence = self._pool.acquire(slot.tokens)
@@ -197,7 +207,8 @@ class Engine:
         except LlamaChatError as problem:
             self._end(slot, problem)
 
-    def _decode(self, chunks: Sequence[Chunk], slots: Sequence[Slot]) -> None:
+    def _decode(self, chunks: Sequence[Chunk], slots: Sequence[Slot]) -> bool:
+        """Decode chunks together; False when llama.cpp has stopped somewhere in them."""
         outcome = self._context.decode(chunks)
         if outcome is Outcome.DONE:
             self._use_outputs(chunks, slots)
@@ -210,8 +221,9 @@ class Engine:
         else:
             # One of them is at fault: alone, the others succeed and the culprit shows itself.
             for chunk in chunks:
-                if slots[chunk.slot].sequence is not None:
-                    self._decode([chunk], slots)
+                if slots[chunk.slot].sequence is not None and not self._decode([chunk], slots):
+                    return False
+        return outcome is not Outcome.PARTLY_DONE
 
     def _use_outputs(self, chunks: Sequence[Chunk], slots: Sequence[Slot]) -> None:
         output = -1

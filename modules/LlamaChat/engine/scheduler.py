@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -26,6 +26,17 @@ class Chat(Protocol):
         """Return the first ``count`` pending tokens."""
 
 
+class Sizes(Protocol):
+    """How many prompt tokens llama.cpp likes at once."""
+
+    @property
+    def chunk(self) -> int:
+        """The fewest that cost no more, each, than many do."""
+
+    def alone(self, depth: int) -> int:
+        """The most, in whole chunks, for a step without any other work, after so many tokens of a conversation."""
+
+
 @dataclass(frozen=True)
 class Chunk:
     """Tokens of one chat to decode in this step, from position ``position`` on.
@@ -41,73 +52,77 @@ class Chunk:
     wants_output: bool
 
 
-OLDEST_SHARE = 4
-"""One part in so many of the prompt budget is for the prompt that came first, however long it is."""
+OLDEST_TURN = 4
+"""Each such turn is for the prompt that came first, however long it is."""
 
 
-def plan(chats: Sequence[Chat], batch: int, prompt_budget: int) -> list[Chunk]:
-    """Return what each chat decodes: one token for each that generates, then prompts in what is left.
+def plan(chats: Sequence[Chat], batch: int, sizes: Sizes, turn: int) -> list[list[Chunk]]:
+    """Return what each chat decodes, in groups that llama.cpp should be given one after the other.
 
-    ``chats``: in the order in which they came. ``batch``: the most tokens in all. ``prompt_budget``: the most prompt
-    tokens, or half as many more where that ends a prompt. Prompts are served one after the other, the shortest first,
-    because the mean time to a first token is then the least; a part of the budget is for the one that came first, so
-    that a long prompt does not wait for ever. The chunks are in the order of their sequences: llama.cpp computes only
-    neighbours together.
+    ``chats``: in the order in which they came. ``batch``: the most tokens in a group. ``turn``: how many steps with
+    prompts there were before.
+
+    Each chat that generates gets one token; they are the first group. Beside them, prompts get one chunk a step. They
+    are served one after the other, the shortest first, because the mean time to a first token is then the least; some
+    turns are for the one that came first, so that a long prompt does not wait for ever.
+
+    llama.cpp computes equally many tokens of each sequence at once. Of different numbers it would make several passes,
+    and cut prompts where that is slow. So all chunks of a group have one size.
     """
     pending = [chat.pending for chat in chats]
     generating = [slot for slot, count in enumerate(pending) if count == 1][:batch]
-    prompts = [slot for slot, count in enumerate(pending) if count > 1]
-    left = min(prompt_budget, batch - len(generating))
-    counts = dict.fromkeys(generating, 1)
-    oldest = prompts[:1] if left >= OLDEST_SHARE else []
-    for slot in oldest:
-        counts[slot] = min(left // OLDEST_SHARE, pending[slot])
-        left -= counts[slot]
-    for slot in sorted(prompts, key=pending.__getitem__):
-        rest = pending[slot] - counts.get(slot, 0)
-        # A small rest would cost a step of its own, so what is almost within the budget is taken whole.
-        count = rest if rest <= left + left // 2 and rest <= batch - sum(counts.values()) else min(left, rest)
-        if count > 0:
-            counts[slot] = counts.get(slot, 0) + count
-            left -= min(left, count)
-    chunks = [_chunk(slot, chats[slot], count, pending[slot]) for slot, count in counts.items()]
+    counts: dict[int, int] = {}
+    left = sizes.chunk
+    for slot in _in_turn([slot for slot, count in enumerate(pending) if count > 1], pending, turn):
+        depth = chats[slot].decoded
+        if not counts and not generating:
+            left = sizes.alone(depth)
+        count = prompt_cut(pending[slot], depth, left, min(sizes.chunk, batch), batch)
+        if not counts or count <= left:
+            counts[slot] = count
+            left -= count
+    groups = [dict.fromkeys(generating, 1), *_by_size(counts)]
+    return [_chunks(chats, group) for group in groups if group]
+
+
+def prompt_cut(pending: int, depth: int, budget: int, chunk: int, batch: int) -> int:
+    """Return how many of a prompt's ``pending`` tokens are next: about ``budget``, never more than ``batch``.
+
+    A prompt is cut into whole chunks, counted from its end. It is so whatever else there is to do, because the places
+    of the cuts change the results in their last digits. What is left over is the beginning: few tokens cost little
+    only where there is nothing before them to look at, so else, and where it is very short, it goes with a chunk.
+    """
+    rest = pending % chunk
+    if rest == 0 or pending <= chunk:
+        first = min(chunk, pending)
+    elif chunk + rest > batch or (depth == 0 and 2 * rest >= chunk):
+        first = rest
+    else:
+        first = chunk + rest
+    more = max(0, min(budget, batch, pending) - first)
+    return first + more // chunk * chunk
+
+
+def _in_turn(prompts: Sequence[int], pending: Sequence[int], turn: int) -> list[int]:
+    """Return the prompts in the order in which they are served."""
+    shortest_first = sorted(prompts, key=pending.__getitem__)
+    if shortest_first and turn % OLDEST_TURN == OLDEST_TURN - 1:
+        oldest = prompts[0]
+        return [oldest, *(slot for slot in shortest_first if slot != oldest)]
+    return shortest_first
+
+
+def _by_size(counts: Mapping[int, int]) -> list[dict[int, int]]:
+    sizes = dict.fromkeys(counts.values())
+    return [{slot: count for slot, count in counts.items() if count == size} for size in sizes]
+
+
+def _chunks(chats: Sequence[Chat], counts: Mapping[int, int]) -> list[Chunk]:
+    """Return the chunks of a group in the order of their sequences: llama.cpp computes only neighbours together."""
+    chunks = [_chunk(slot, chats[slot], count) for slot, count in counts.items()]
     return sorted(chunks, key=lambda chunk: chunk.sequence)
 
 
-def _chunk(slot: int, chat: Chat, count: int, pending: int) -> Chunk:
+def _chunk(slot: int, chat: Chat, count: int) -> Chunk:
     tokens = chat.next_tokens(count)
-    return Chunk(slot, chat.sequence_id, chat.decoded, tokens, wants_output=count == pending)
-
-
-class PromptBudget:
-    """How many prompt tokens a step may take, so that no step lasts too long on this machine.
-
-    A cancel takes effect between steps, and chats that generate get one token per step: while some do, prompts
-    may add ``beside_s`` seconds to a step, else a step may last ``alone_s``. Sizes are powers of two, so that
-    small changes of speed do not change how a prompt is cut.
-    """
-
-    def __init__(self, most: int = 512, least: int = 16, alone_s: float = 0.5, beside_s: float = 0.2) -> None:
-        self._most = most
-        self._least = least
-        self._alone_s = alone_s
-        self._beside_s = beside_s
-        self._tokens_per_second: float | None = None
-
-    def allowed(self, *, others_generate: bool) -> int:
-        """Return the most prompt tokens for the next step."""
-        if self._tokens_per_second is None:
-            return min(self._most, 128)
-        wanted = self._tokens_per_second * (self._beside_s if others_generate else self._alone_s)
-        size = self._least
-        while size * 2 <= min(wanted, self._most):
-            size *= 2
-        return size
-
-    def learn(self, prompt_tokens: int, seconds: float) -> None:
-        """Note that a step with so many prompt tokens took so long; small steps say too little."""
-        if prompt_tokens < self._least or seconds <= 0:
-            return
-        rate = prompt_tokens / seconds
-        before = self._tokens_per_second
-        self._tokens_per_second = rate if before is None else 0.7 * before + 0.3 * rate
+    return Chunk(slot, chat.sequence_id, chat.decoded, tokens, wants_output=count == chat.pending)

@@ -80,6 +80,19 @@ def joined(pieces: Sequence[State], streams: int) -> State | None:
     return _written(_Parsed(known[0].magic, positions, known[0].layers, tables), streams)
 
 
+def repeated(state: State, count: int, streams: int) -> State | None:
+    """Return a state with ``count`` tokens that are all the first of this one; None when it is not known.
+
+    It means nothing: it is there to find out how fast llama.cpp is after so many tokens.
+    """
+    parsed = _parse(state)
+    if parsed is None:
+        return None
+    rows = [np.repeat(table.cells[:1], count, axis=0) for table in parsed.tables]
+    tables = [_Table(table.head, cells, table.transposed) for table, cells in zip(parsed.tables, rows, strict=True)]
+    return _written(_Parsed(parsed.magic, np.arange(count), parsed.layers, tables), streams)
+
+
 def _parse(state: State) -> _Parsed | None:
     for has_values in (True, False):  # some models make the values of the keys
         with contextlib.suppress(struct.error, ValueError):
