@@ -50,7 +50,11 @@ class ServerProcess:
         self._reader: threading.Thread | None = None
 
     def __enter__(self) -> ServerProcess:
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.kill()  # nobody else would
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
