@@ -48,7 +48,8 @@ class CodeWatch:
 
     def started(self) -> None:
         """The start is over, well or not: what was written until now may be the process's own work."""
-        self._start = (self._start[0], self._clock())
+        begun, over = self._start
+        self._start = (begun, min(over, self._clock()))
 
     def see(self, code: Code) -> bool:
         """Take in the files as they are now; true when it has just become certain that they are others."""

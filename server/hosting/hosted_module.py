@@ -38,7 +38,7 @@ _SEEN_SECONDS = 30.0
 _INSTALL_LINES = 500
 _WAITS_FOR_CODE = (State.BACKOFF, State.FAILED)
 """What does not run anyway has another chance with another program."""
-_RUNS_CODE = (State.STARTING, State.READY, *_WAITS_FOR_CODE)
+_RUNS_CODE = (State.STARTING, State.NOT_READY, State.READY, *_WAITS_FOR_CODE)
 
 
 class Parts(msgspec.Struct, frozen=True):
@@ -71,7 +71,7 @@ class HostedModule:
         self.failed_with: Fingerprint = ()
         """The files of its folder when it failed; when they change, it gets another chance."""
         self.standing = Standing(self._state_changed)
-        self._supervisor = Supervisor(self.standing, self._log)
+        self._supervisor = Supervisor(self.standing, self._log, self.program.starting)
         self.orphan: Orphan | None = None
         """A process of this module that outlived the last server, until it is taken over."""
 
@@ -281,9 +281,7 @@ class HostedModule:
             self._log.say(self.program.note, "warning")
 
     async def _state_changed(self, state: State, reason: str) -> None:
-        if state is State.STARTING:
-            await self.program.starting()
-        elif state in (State.READY, State.BACKOFF, State.FAILED):
+        if state in (State.NOT_READY, State.READY, State.BACKOFF, State.FAILED):
             self.program.started()
         if state is State.FAILED:
             # What its own process wrote into the folder meanwhile is no reason to try again.

@@ -36,11 +36,15 @@ class Recipe(msgspec.Struct, frozen=True):
 
 
 class Supervisor:
-    """The life of one module, as a series of lives of its process. ``standing`` shows what goes on."""
+    """The life of one module, as a series of lives of its process. ``standing`` shows what goes on.
 
-    def __init__(self, standing: Standing, log: ModuleLog) -> None:
+    ``beginning`` is awaited before each process: a state alone does not tell, a module can be *Starting* again.
+    """
+
+    def __init__(self, standing: Standing, log: ModuleLog, beginning: Callable[[], Awaitable[None]]) -> None:
         self.standing = standing
         self._log = log
+        self._beginning = beginning
         self._policy = RestartPolicy(time.monotonic, lambda: random.uniform(-1, 1))
         self._task: asyncio.Task[None] | None = None
         self._life: Life | None = None
@@ -132,6 +136,7 @@ class Supervisor:
                 self._log.say("Its process outlived the last server" + (" and is taken over" if fits else ""))
                 if not fits:
                     life.kill("its settings have changed since it was started")
+            await self._beginning()
             await self.standing.change(State.STARTING)
             return await life.run(recipe.plan, recipe.macros)
         finally:

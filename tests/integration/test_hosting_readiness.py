@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+from server.hosting.catalogue import ModuleStatus
 from tests.support.hosting_modules import eventually, reach, running_app, status_of, write_module
 
 # Reads its obstacle from a file: nothing, or "passing" and a reason, or a reason.
@@ -62,3 +63,22 @@ async def test_the_state_follows_what_the_module_says(tmp_path: Path) -> None:
         assert (await reach(app, "Moody", "Ready")).state_reason is None
         await asyncio.to_thread(note.write_text, "the model is gone")
         assert (await reach(app, "Moody", "NotReady")).state_reason == "the model is gone"
+
+
+async def test_an_edited_program_is_noticed_and_not_forgotten_whatever_the_module_says(tmp_path: Path) -> None:
+    note = tmp_path / "note"
+    note.write_text("there is no model; get one")
+    folder = write_module(tmp_path / "modules", "Moody", CODE.format(note=str(note)))
+    async with running_app(tmp_path) as app:
+
+        def seen() -> ModuleStatus:
+            status = status_of(app, "Moody")
+            assert status is not None
+            return status
+
+        await reach(app, "Moody", "NotReady")
+        await asyncio.to_thread((folder / "adapter.py").write_text, CODE.format(note=str(note)) + "# edited")
+        await eventually(lambda: seen().changed == ["adapter.py"], 60)
+        for text, state in (("passing half of it is here", "Starting"), ("", "Ready")):
+            await asyncio.to_thread(note.write_text, text)
+            assert (await reach(app, "Moody", state)).changed == ["adapter.py"]
