@@ -123,6 +123,11 @@ class Supervisor:
         except InstallError as error:
             await self.standing.change(State.FAILED, str(error))
             return None
+        except Exception as error:
+            # Whatever it is, the module must not be stuck without anybody knowing why.
+            text = f"preparing its next start failed: {type(error).__name__}: {error}"
+            await self.standing.change(State.FAILED, text)
+            return None
         finally:
             for task in (renewing, stopping):
                 task.cancel()

@@ -304,6 +304,25 @@ async def test_what_fails_its_second_proof_is_replaced_before_the_module_starts_
         assert (await ask(app))["safe"] == "yes"
 
 
+async def test_whatever_goes_wrong_before_the_next_start_is_the_reason_of_its_state(yard_with_sdk: Yard) -> None:
+    died = str(yard_with_sdk.folder / "died")
+    code = DIES.format(note=died, signal="SIGSEGV")
+    impossible = source("works", name="impossible", configSettings=["does=works", "b=2"], variables={"SAFE": "\0"})
+    builds = [source("works"), impossible]
+    folder = await asyncio.to_thread(
+        yard_with_sdk.package.write_module, yard_with_sdk.settings.modules_dir, builds, code
+    )
+    prove = await asyncio.to_thread((folder / "prove.py").read_text)
+    doubt = f"import os\nif os.path.exists({died!r}): raise SystemExit(1)\n"
+    await asyncio.to_thread((folder / "prove.py").write_text, doubt + prove)
+    async with running_app(yard_with_sdk.folder) as app:
+        await reach(app, "Mine", "Ready")
+        asked = asyncio.create_task(ask(app))
+        status = await reach(app, "Mine", "Failed", seconds=60.0)
+        assert "preparing its next start failed: ValueError" in str(status.state_reason)
+        assert (await asked)["success"] is False
+
+
 async def ask(app: App) -> dict[str, Any]:
     address = f"http://127.0.0.1:{app.host._port}/v1/test/mine"
     async with aiohttp.ClientSession() as session, session.post(address, data={"a": "b"}) as answer:
