@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from pathlib import Path
 
 import msgspec
 
@@ -16,13 +15,12 @@ from ..config import ServerSettings
 from ..log_book import LogBook
 from .catalogue import ModuleStatus, settings_summary, wire_downloads, wire_menus, wire_time
 from .code_files import Code
-from .environment import environments_folder
 from .file_look import may_pass
 from .install_steps import InstallError
 from .installer import Installer, InstallPlan
 from .launch_plan import LaunchError, launch_plan
 from .life import End, Orphan, Surroundings
-from .macros import Macros, macros_for
+from .macros import Macros, macros_of
 from .module_log import ModuleLog
 from .module_settings import ModuleSettings
 from .platform_info import PlatformInfo
@@ -232,9 +230,7 @@ class HostedModule:
             await self.standing.change(State.INSTALLING, "looking at what it needs")
 
     def _macros(self, module: ModuleSettings) -> Macros:
-        python_name = module.launch_settings.runtime.lower().replace(".", "")
-        runtimes = environments_folder(self._parts.settings)
-        return macros_for(self._parts.settings, self._parts.machine, Path(module.folder), python_name, runtimes)
+        return macros_of(self._parts.settings, self._parts.machine, module)
 
     def _installing(self, line: str) -> None:
         self._install_lines.append(line)

@@ -53,10 +53,10 @@ def launch_environment(
 
 
 def by_hand_environment(
-    module: ModuleSettings, port: int, macros: Macros, inherited: Mapping[str, str]
+    module: ModuleSettings, port: int, macros: Macros, inherited: Mapping[str, str], build: Mapping[str, str]
 ) -> dict[str, str]:
     """Return the environment of a module's program that nobody supervises: it is no launch of a server."""
-    environment = launch_environment(module, Launch("", "", port), macros, inherited)
+    environment = launch_environment(module, Launch("", "", port), macros, inherited, build)
     for name in (LAUNCH_VARIABLE, "MILLRACE_CHANNEL_URL", "MILLRACE_CHANNEL_SECRET"):
         environment.pop(name, None)
     return {**environment, "CPAI_MODULE_SERVER_LAUNCHED": "false"}

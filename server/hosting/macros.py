@@ -9,6 +9,8 @@ from pathlib import Path
 import msgspec
 
 from ..config import ROOT, ServerSettings
+from .environment import environments_folder
+from .module_settings import ModuleSettings
 from .platform_info import PlatformInfo
 
 _URL = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://")
@@ -40,10 +42,16 @@ class Macros(msgspec.Struct, frozen=True):
         return self.values.get(match[0], match[0])
 
 
+def macros_of(settings: ServerSettings, machine: PlatformInfo, module: ModuleSettings) -> Macros:
+    """Return the macros of one module."""
+    python_name = module.launch_settings.runtime.lower().replace(".", "")
+    return macros_for(settings, machine, module.path, python_name, environments_folder(settings))
+
+
 def macros_for(
     settings: ServerSettings, machine: PlatformInfo, folder: Path, python_name: str, runtimes: Path
 ) -> Macros:
-    """Return the macros of one module. ``python_name`` is like ``python311``, ``runtimes`` where environments are."""
+    """Return those of a module's folder. ``python_name`` is like ``python311``, ``runtimes`` where environments are."""
     scripts = "Scripts/python" if machine.os == "windows" else "bin/python3"
     return Macros(
         {

@@ -7,12 +7,11 @@ import os
 from collections.abc import Callable
 
 from ..config import ServerSettings
-from .environment import environments_folder
 from .install_steps import InstallError
 from .installer import Installer
 from .launch_environment import by_hand_environment
 from .launch_plan import LaunchError, LaunchPlan, launch_plan
-from .macros import Macros, macros_for
+from .macros import Macros, macros_of
 from .module_settings import ModuleSettings
 from .platform_info import PlatformInfo, detect_platform
 from .scanner import Scanner
@@ -30,7 +29,7 @@ async def selftest(settings: ServerSettings, module_id: str, report: Callable[[s
     except (InstallError, LaunchError, LookupError) as error:
         report(f"{module_id}: {error}")
         return False
-    environment = by_hand_environment(module, settings.port, macros, os.environ)
+    environment = by_hand_environment(module, settings.port, macros, os.environ, plan.variables)
     process = await asyncio.create_subprocess_exec(*plan.command, _FLAG, cwd=plan.folder, env=environment)
     try:
         return await process.wait() == 0
@@ -58,6 +57,5 @@ async def _prepare(
     settings: ServerSettings, machine: PlatformInfo, module: ModuleSettings, report: Callable[[str], None]
 ) -> tuple[LaunchPlan, Macros]:
     installed = await Installer(settings, machine).install(module, lambda line: report(f"{module.module_id}: {line}"))
-    python_name = module.launch_settings.runtime.lower().replace(".", "")
-    macros = macros_for(settings, machine, module.path, python_name, environments_folder(settings))
-    return await asyncio.to_thread(launch_plan, module, macros, installed.python), macros
+    macros = macros_of(settings, machine, module)
+    return await asyncio.to_thread(launch_plan, module, macros, installed.python, installed.variables), macros

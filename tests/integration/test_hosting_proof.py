@@ -18,6 +18,7 @@ from server.hosting.installer import Installer, InstallPlan
 from server.hosting.module_settings import ModuleSettings, typed_settings
 from server.hosting.platform_info import detect_platform
 from server.hosting.proof import read_note
+from server.hosting.selftest_command import selftest
 from server.hosting.settings_file import read_module
 from tests.support.hosting_modules import reach, running_app, status_of
 from tests.support.standin_builds import StandIn, source
@@ -302,6 +303,32 @@ async def test_what_fails_its_second_proof_is_replaced_before_the_module_starts_
             status.install_summary
         )
         assert (await ask(app))["safe"] == "yes"
+
+
+SAYS_WHETHER_SAFE = """
+import os
+
+from codeproject_ai_sdk import JSON, ModuleRunner, RequestData
+
+
+class Careful(ModuleRunner):
+    def process(self, data: RequestData) -> JSON:
+        return {"success": True}
+
+    def selftest(self) -> JSON:
+        return {"success": os.environ.get("SAFE") == "yes"}
+
+
+if __name__ == "__main__":
+    Careful().start_loop()
+"""
+
+
+async def test_what_a_build_wants_in_the_environment_is_there_in_the_self_test(yard_with_sdk: Yard) -> None:
+    builds = [source("works", variables={"SAFE": "yes"})]
+    settings = yard_with_sdk.settings
+    await asyncio.to_thread(yard_with_sdk.package.write_module, settings.modules_dir, builds, SAYS_WHETHER_SAFE)
+    assert await selftest(settings, "Mine", yard_with_sdk.told.append), yard_with_sdk.told
 
 
 async def test_whatever_goes_wrong_before_the_next_start_is_the_reason_of_its_state(yard_with_sdk: Yard) -> None:
