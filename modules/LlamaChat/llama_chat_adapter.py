@@ -199,7 +199,6 @@ class LlamaChatAdapter(ModuleRunner):
         self.can_use_GPU = device == "GPU"
         self.inference_device = device
         self.inference_library = "llama.cpp"
-        self._problem = None
         self.report_ready()
         self._say("information", f"LlamaChat has loaded {model.name} ({model.path.name}) on the {device}")
 

@@ -73,14 +73,17 @@ class TextEmbedder:
             raise
 
     def _try_out(self) -> None:
-        """Make the first vector. Raises ``ModelUnavailableError`` when it is none."""
-        vector = self.embed(["A mill stands by the river."]).vectors[0]
-        if not np.isfinite(vector).all() or not vector.any():
+        """Make the first vector; without one the embedder is of no use. Raises ``ModelUnavailableError``."""
+        try:
+            vector = self.embed(["A mill stands by the river."]).vectors[0]
+            if not np.isfinite(vector).all() or not vector.any():
+                raise ModelUnavailableError(
+                    f"The model file {self.model.path} makes no vectors here: what it computes are no numbers. "
+                    "It is damaged, or the installed llama.cpp does not fit this machine. Download it again."
+                )
+        except BaseException:
             self._embedder.close()
-            raise ModelUnavailableError(
-                f"The model file {self.model.path} makes no vectors here: what it computes are no numbers. "
-                "It is damaged, or the installed llama.cpp does not fit this machine. Download it again."
-            )
+            raise
 
     @property
     def device(self) -> Literal["CPU", "GPU"]:

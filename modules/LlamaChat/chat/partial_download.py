@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-_MAGIC = b"GGUF"
+from engine.gguf_file import MAGIC
 
 
 class PartialDownload:
@@ -26,7 +26,7 @@ class PartialDownload:
 
     def starts_well(self) -> bool:
         """Whether it begins as a model does, as far as it goes."""
-        return _MAGIC.startswith(self.beginning(len(_MAGIC)))
+        return MAGIC.startswith(self.beginning(len(MAGIC)))
 
     def beginning(self, count: int) -> bytes:
         """Its first bytes; none when there is nothing."""

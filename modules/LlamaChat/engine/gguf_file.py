@@ -6,17 +6,18 @@ from pathlib import Path
 
 from .errors import ModelUnavailableError
 
-_MAGIC = b"GGUF"
+MAGIC = b"GGUF"
+"""How every GGUF file begins."""
 
 
 def check_is_gguf(path: Path) -> None:
     """Raise ``ModelUnavailableError`` when the file cannot be read or does not begin like a GGUF file."""
     try:
         with path.open("rb") as file:
-            magic = file.read(len(_MAGIC))
+            magic = file.read(len(MAGIC))
     except OSError as problem:
         raise ModelUnavailableError(f"The model file {path} cannot be read: {problem.strerror}.") from problem
-    if magic != _MAGIC:
+    if magic != MAGIC:
         raise ModelUnavailableError(
             f"The model file {path} is not a GGUF file: it does not begin with the letters GGUF. "
             "Download it again, or choose another file."
