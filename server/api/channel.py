@@ -275,8 +275,8 @@ class ChannelConnection:
 
     async def _deliver(self, claims: list[Claim]) -> None:
         """Send what was claimed. Cancel and quit are messages of their own, and done once they are sent."""
-        encoded = [(claim, line) for claim in claims if (line := await self._encoded(claim)) is not None]
         try:
+            encoded = [(claim, line) for claim in claims if (line := await self._encoded(claim)) is not None]
             async with self._sending:
                 await self._send_claims(encoded)
         except BaseException:
