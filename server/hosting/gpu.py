@@ -5,12 +5,11 @@ from __future__ import annotations
 import functools
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 import msgspec
 
-from .file_look import may_pass
+from .command_output import output_of
 from .platform_info import PlatformInfo
 
 _NVCC_VERSION = re.compile(r"release (\d+)\.(\d+)")
@@ -52,20 +51,8 @@ def cuda_version(nvcc: str, nvidia_smi: str) -> tuple[int, int] | None:
 def _cuda(machine: PlatformInfo) -> tuple[int, int] | None:
     """The CUDA version of a GPU that is really there: a toolkit alone, without a driver that answers, is no GPU."""
     smi = shutil.which("nvidia-smi")
-    driver = _output([smi]) if smi else ""
+    driver = output_of([smi]) if smi else ""
     if not driver and machine.device != "jetson":  # a Jetson's driver has no nvidia-smi
         return None
     nvcc = shutil.which("nvcc") or (_USUAL_NVCC if Path(_USUAL_NVCC).exists() else None)
-    return cuda_version(_output([nvcc, "--version"]) if nvcc else "", driver)
-
-
-def _output(command: list[str]) -> str:
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
-    except OSError as error:
-        if may_pass(error):
-            raise
-        return ""
-    except subprocess.SubprocessError:
-        return ""
-    return done.stdout if done.returncode == 0 else ""
+    return cuda_version(output_of([nvcc, "--version"]) if nvcc else "", driver)

@@ -6,12 +6,11 @@ import functools
 import os
 import re
 import shutil
-import subprocess
 import sys
 
 import msgspec
 
-from .file_look import may_pass
+from .command_output import output_of
 
 OLDEST = (3, 10)
 """Our SDK needs at least this; a module with the published SDK may use an older one."""
@@ -101,7 +100,7 @@ def _on_path(version: tuple[int, int]) -> str | None:
 
 
 def _runs(path: str, version: tuple[int, int]) -> bool:
-    answer = _output([path, "-c", _ASK])
+    answer = output_of([path, "-c", _ASK])
     return answer == f"{version[0]}.{version[1]}"
 
 
@@ -109,19 +108,7 @@ def _from_windows_launcher(version: tuple[int, int]) -> str | None:
     launcher = shutil.which("py")
     if launcher is None:
         return None
-    return _output([launcher, f"-{version[0]}.{version[1]}", "-c", "import sys; print(sys.executable)"]) or None
-
-
-def _output(command: list[str]) -> str:
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
-    except OSError as error:
-        if may_pass(error):
-            raise
-        return ""
-    except subprocess.SubprocessError:
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
+    return output_of([launcher, f"-{version[0]}.{version[1]}", "-c", "import sys; print(sys.executable)"]) or None
 
 
 def _nearest(wanted: tuple[int, int], own: Interpreter, oldest: tuple[int, int]) -> Interpreter:
