@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import os
 import secrets
 import time
 import uuid
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
 
 import msgspec
 
@@ -19,7 +17,6 @@ from ..commands.command import Payload, Reason
 from ..commands.control import PROBE, QUIT, quit_payload
 from ..commands.dispatcher import Dispatcher
 from ..commands.workers import Worker, WorkerRegistry
-from ..text import well_formed_tree
 from .adopted_process import AdoptedProcess
 from .exit_hints import exit_hint, silent_hint
 from .file_look import may_pass
@@ -31,6 +28,7 @@ from .memory_watch import over_limit
 from .module_log import ModuleLog
 from .module_settings import ModuleSettings
 from .process import ChildProcess, describe_exit
+from .recipe_fingerprint import recipe_fingerprint
 from .silence import SilenceWatch
 
 PROBE_SECONDS = 60.0
@@ -40,8 +38,6 @@ TERM_GRACE = 2.0
 ADOPTION_SECONDS = 20.0
 """An orphan that does not come back in this time is replaced."""
 _LOOK_SECONDS = 1.0
-_ADDED_SETTINGS = {"restartonchange", "segments"}
-"""What module settings have gained since processes were first taken over; ``None`` when it is not set."""
 
 AnyProcess = ChildProcess | AdoptedProcess
 Watcher = Callable[[], Awaitable[None]]
@@ -335,18 +331,3 @@ class Life:
 
 def _says_else(worker: Worker, obstacle: str, passing: bool) -> bool:
     return (worker.obstacle, worker.passing) != (obstacle, passing)
-
-
-def _without_unset(value: Any) -> Any:
-    """Leave out settings that earlier versions do not know, unless they are set: their processes live on."""
-    if isinstance(value, dict):
-        return {key: _without_unset(v) for key, v in value.items() if key not in _ADDED_SETTINGS or v is not None}
-    return [_without_unset(item) for item in value] if isinstance(value, list) else value
-
-
-def recipe_fingerprint(module: ModuleSettings, plan: LaunchPlan) -> str:
-    """Return what an orphan's recipe must equal for it to be what would be started now."""
-    settings = _without_unset(msgspec.to_builtins(module))
-    settings["installoptions"].pop("proof", None)  # how it was proven makes no other process of it
-    parts = [settings, plan.command, str(plan.folder), *sorted(plan.variables.items())]
-    return hashlib.sha256(msgspec.json.encode(well_formed_tree(parts))).hexdigest()

@@ -11,10 +11,11 @@ import msgspec
 
 from .install_steps import InstallError
 from .launch_plan import LaunchPlan
-from .life import End, Life, Orphan, Surroundings, recipe_fingerprint
+from .life import End, Life, Orphan, Surroundings
 from .macros import Macros
 from .module_log import ModuleLog
 from .module_settings import ModuleSettings
+from .recipe_fingerprint import recipe_fingerprint
 from .restart_policy import RestartPolicy
 from .state import Standing, State
 
