@@ -19,6 +19,7 @@ from .clock import Clock
 from .command import LIVE, Change, Command, CommandState, Payload, Reason, new_command_id
 from .control import CANCEL, cancel_payload, control_command
 from .errors import CommandError, NotAcceptingError, StorageError, UnknownCommandError
+from .loss import SERVER_STOPPED, WITH_A_KILLED_SERVER, WITH_THE_SERVER, Loss, is_cut_off, lost, stopped
 from .reply_buffer import EventPage, NewEvent, Reply
 from .routing import Route
 from .workers import Worker
@@ -32,21 +33,6 @@ class DispatchSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     queue_length: int = 1024
     cancel_deadline: float = 10.0
-
-
-SERVER_STOPPED = "The server stopped before this was finished. Send it again."
-
-
-class Loss(msgspec.Struct, frozen=True):
-    """Why a worker does not go on with a command.
-
-    ``detail`` says what happened. ``counted``: the command may have been the cause, so the delivery counts.
-    """
-
-    reason: Reason
-    error: str
-    detail: str = ""
-    counted: bool = False
 
 
 class Dispatcher:
@@ -188,7 +174,7 @@ class Dispatcher:
         if command.control:
             await self._broker.requeue(command_id)
         else:
-            await self._lose(command, _lost("Its process does not know it any more.", counted))
+            await self._lose(command, lost("Its process does not know it any more.", counted))
 
     async def refuse(self, worker: Worker, command_id: str, error: str) -> None:
         """A claimed command cannot be sent to any worker: it alone fails, at once."""
@@ -245,10 +231,10 @@ class Dispatcher:
             return False
         if not _is_object(output):
             success, output = False, NO_OBJECT
-        if _is_cut_off(worker, command, success, unfinished):
+        if is_cut_off(worker, command, success, unfinished):
             worker.room.closed = True  # it may be another than the server that told it to end
             self._release(worker, command_id)
-            await self._lose(command, self._stopped(worker.dismissed, counted=not worker.dismissed))
+            await self._lose(command, self._loss(worker.dismissed, counted=not worker.dismissed))
             return True
         ended = await self._end_with_result(command, success, output)
         self._release(worker, command_id)
@@ -325,8 +311,8 @@ class Dispatcher:
         ``deliberate``: the server stopped it, so its commands are not suspected of having killed it. (A service
         manager that stops the server may end its modules in the same moment.)
         """
-        stopped = deliberate or not self.accepting
-        loss = self._stopped(why) if stopped else _lost(f"It ended: {why}.", counted=True)
+        is_stopped = deliberate or not self.accepting
+        loss = self._loss(why) if is_stopped else lost(f"It ended: {why}.", counted=True)
         own = [c.command_id for c in await self._broker.records() if c.worker_id == worker.worker_id]
         for command_id in [*worker.running, *own]:
             self._release(worker, command_id)
@@ -347,9 +333,7 @@ class Dispatcher:
             worker = known.get(command.worker_id or "")
             if worker is None:
                 orphaned.append(command)
-                # Counted: after a clean stop nothing is running, so the server was killed as well.
-                detail = "The server stopped as well."
-                await self._lose(command, Loss(Reason.SERVER_RESTART, SERVER_STOPPED, detail, counted=True))
+                await self._lose(command, WITH_A_KILLED_SERVER)
                 continue
             worker.running[command.command_id] = True
             if command.state is CommandState.CANCELLING:
@@ -373,7 +357,7 @@ class Dispatcher:
         self.accepting = False
         for command in await self._broker.records():
             if command.state in (CommandState.RUNNING, CommandState.CANCELLING):
-                await self._lose(command, self._stopped())
+                await self._lose(command, WITH_THE_SERVER)
         for command in await self._broker.records():
             if not (command.long or command.control or command.ended):
                 await self._stop(command.command_id, CommandState.FAILED, Reason.SERVER_RESTART, SERVER_STOPPED)
@@ -455,13 +439,9 @@ class Dispatcher:
             if command is not None and command.state is CommandState.RUNNING:
                 await self.fail(command_id, Reason.STORAGE_FULL, f"The reply could not be kept. {error}")
 
-    def _stopped(self, why: str = "", counted: bool = False) -> Loss:
+    def _loss(self, why: str, counted: bool = False) -> Loss:
         """The loss of a command whose worker is stopped: with the server, or alone."""
-        if not self.accepting:
-            return Loss(Reason.SERVER_RESTART, SERVER_STOPPED)
-        because = why or "its process was told to end"
-        error = f"The module was stopped before this was finished: {because}. Send it again."
-        return Loss(Reason.MODULE_STOPPED, error, f"It ended: {because}.", counted)
+        return stopped(why, counted) if self.accepting else WITH_THE_SERVER
 
     async def _lose(self, command: Command, loss: Loss) -> None:
         """Decide about one command that its worker does not go on with."""
@@ -484,20 +464,6 @@ class Dispatcher:
         """Redelivery is invisible only when no text was delivered; otherwise the route must allow it."""
         reply = await self._broker.reply(command.command_id)
         return command.idempotent or reply is None or not reply.text
-
-
-def _lost(detail: str, counted: bool) -> Loss:
-    return Loss(Reason.MODULE_LOST, f"The command was cut off. {detail} Send it again.", detail, counted)
-
-
-def _is_cut_off(worker: Worker, command: Command, success: bool, unfinished: bool) -> bool:
-    """Whether an answer is only what there was when its worker was told to end. A cancelled command ends as that."""
-    if command.control or command.state is CommandState.CANCELLING:
-        return False
-    if unfinished or not worker.dismissed or worker.marks_unfinished:
-        return unfinished
-    # This one cannot say so. A quick answer comes whole or not at all; a long one may have been cut short.
-    return command.long or not success
 
 
 def _is_object(output: msgspec.Raw) -> bool:

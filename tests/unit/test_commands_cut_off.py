@@ -12,7 +12,7 @@ import pytest
 
 from server.brokers.base import Claim
 from server.commands.command import Command, CommandState
-from server.commands.dispatcher import SERVER_STOPPED
+from server.commands.loss import SERVER_STOPPED
 from server.commands.reply_buffer import EventKind, NewEvent
 from tests.support.api_server import ApiServer, Client, running_api
 
