@@ -15,22 +15,20 @@ from ..config import ServerSettings
 from ..log_book import LogBook
 from .catalogue import ModuleStatus, settings_summary, wire_downloads, wire_menus, wire_time
 from .code_files import Code
-from .file_look import may_pass
 from .install_steps import InstallError
-from .installer import Installer, InstallPlan
-from .launch_plan import LaunchError, launch_plan
-from .life import End, Orphan, Surroundings
-from .macros import Macros, macros_of
+from .installer import Installer
+from .launch_plan import LaunchError
+from .life import Orphan, Surroundings
 from .module_log import ModuleLog
 from .module_settings import ModuleSettings
 from .platform_info import PlatformInfo
-from .process import describe_exit, is_crash
+from .preparation import Preparation
 from .program import Program
 from .queue_gate import QueueGate
 from .route_list import lost_routes_text, routes_of
 from .scanner import Fingerprint, FoundModule, folder_listing
 from .state import Standing, State, compatible_word
-from .supervisor import PREVENTED_SECONDS, Recipe, Supervisor
+from .supervisor import Supervisor
 
 _SEEN_SECONDS = 30.0
 _INSTALL_LINES = 500
@@ -70,6 +68,7 @@ class HostedModule:
         """The files of its folder when it failed; when they change, it gets another chance."""
         self.standing = Standing(self._state_changed)
         self._supervisor = Supervisor(self.standing, self._log, self.program.starting)
+        self._preparation = Preparation(parts.settings, parts.machine, parts.installer, self.standing, self._installing)
         self.orphan: Orphan | None = None
         """A process of this module that outlived the last server, until it is taken over."""
 
@@ -169,10 +168,7 @@ class HostedModule:
     async def _bring_up(self, module: ModuleSettings) -> None:
         try:
             await self.program.installing()
-            await self._until_planned(module)
-            lives = self.orphan is not None
-            plan = await self._parts.installer.install(module, self._installing, lives=lives)
-            recipe = await self._recipe(module, plan)
+            recipe = await self._preparation.prepare(module, lives=self.orphan is not None)
         except (InstallError, LaunchError) as error:
             await self.standing.change(State.FAILED, str(error))
         except Exception as error:
@@ -183,54 +179,6 @@ class HostedModule:
             adopted = orphan.note.process if orphan is not None else None
             self.program.runs_since = adopted.create_time if adopted is not None else None
             self._supervisor.start(recipe, self._parts.surroundings, orphan)
-
-    async def _recipe(self, module: ModuleSettings, plan: InstallPlan) -> Recipe:
-        macros = self._macros(module)
-        command = await asyncio.to_thread(launch_plan, module, macros, plan.python, plan.variables)
-        has_proof = plan.environment is not None and plan.environment.proof is not None
-        return Recipe(module, command, macros, self._renew if has_proof else None)
-
-    async def _renew(self, recipe: Recipe, end: End) -> Recipe:
-        """Before it is started again: what it runs on must have been proven, and a crash makes that doubtful."""
-        try:
-            plan = await self._parts.installer.plan(recipe.module)
-            code = end.exit_code if plan.installed else None
-            crash = f"its process was ended by {describe_exit(code)}" if code is not None and is_crash(code) else ""
-            doubt = crash or plan.unproven
-            if doubt:
-                await self.standing.change(State.INSTALLING, doubt)
-                plan = await self._parts.installer.prove(recipe.module, self._installing, doubt)
-            return await self._recipe(recipe.module, plan) if doubt else recipe
-        except LaunchError as error:
-            raise InstallError(str(error)) from error
-        except OSError as error:
-            if may_pass(error):
-                return recipe
-            raise InstallError(f"What it runs on cannot be proven: {error}") from error
-
-    async def _until_planned(self, module: ModuleSettings) -> None:
-        """Look at what it needs. What cannot be looked at for a moment is no reason to make it anew, nor to give up."""
-        said = ""
-        while True:
-            try:
-                plan = await self._parts.installer.plan(module)
-                if plan.current:
-                    await asyncio.to_thread(launch_plan, module, self._macros(module), plan.python)
-            except OSError as error:
-                if not may_pass(error):
-                    raise
-                reason = f"what it needs cannot be looked at: {error}; it is tried again"
-            else:
-                break
-            if reason != said:
-                await self.standing.change(State.BACKOFF, reason)
-            said = reason
-            await asyncio.sleep(PREVENTED_SECONDS)
-        if said:
-            await self.standing.change(State.INSTALLING, "looking at what it needs")
-
-    def _macros(self, module: ModuleSettings) -> Macros:
-        return macros_of(self._parts.settings, self._parts.machine, module)
 
     def _installing(self, line: str) -> None:
         self._install_lines.append(line)

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from server.hosting import hosted_module, memory_watch, process_tree
+from server.hosting import memory_watch, preparation, process_tree
 from server.hosting.adopted_process import AdoptedProcess
 from server.hosting.memory_watch import over_limit
 from server.hosting.process_tree import carriers, identify, is_alive
@@ -45,7 +45,7 @@ async def test_modules_run_on_while_their_folder_cannot_be_listed(tmp_path: Path
 async def test_what_has_been_installed_is_not_installed_again_because_its_note_cannot_be_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hosted_module, "PREVENTED_SECONDS", 0.05)
+    monkeypatch.setattr(preparation, "PREVENTED_SECONDS", 0.05)
     folder = write_module(tmp_path / "modules", "Echo")
     (folder / "install.sh").write_text("echo once more >> ran.txt\n")
     async with running_app(tmp_path) as app:
@@ -63,7 +63,7 @@ async def test_what_has_been_installed_is_not_installed_again_because_its_note_c
 async def test_a_module_begins_by_itself_when_it_can_be_looked_at_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hosted_module, "PREVENTED_SECONDS", 0.05)
+    monkeypatch.setattr(preparation, "PREVENTED_SECONDS", 0.05)
     folder = write_module(tmp_path / "modules", "Echo")
     (folder / "install.sh").write_text("echo installed\n")
     note = tmp_path / "data" / "environments" / ".scripts" / "millrace-Echo.install.stamp"
