@@ -17,6 +17,10 @@ MODULE = "LlamaChat"
 _END_PATIENCE = 5.0
 
 
+def _pause() -> None:
+    time.sleep(0.1)
+
+
 def own_file(model: str) -> Path | None:
     """The file that ``model`` names, seen from where the user is; None when it names a repository."""
     path = called_from() / Path(model).expanduser()
@@ -44,7 +48,7 @@ def download(
     settings: ServerSettings,
     repository: str,
     instance: str | None = None,
-    pause: Callable[[], None] = lambda: time.sleep(0.1),
+    pause: Callable[[], None] = _pause,
 ) -> None:
     """Download a model (``owner/name`` or ``owner/name:file.gguf``) and let LlamaChat, or an instance of it, use it.
 
@@ -71,7 +75,7 @@ def _run(
     model: str,
     data: Path,
     instance: str | None,
-    pause: Callable[[], None] = lambda: time.sleep(0.1),
+    pause: Callable[[], None] = _pause,
 ) -> int:
     script = layout.root / "modules" / MODULE / "download_model.py"
     if not script.exists():

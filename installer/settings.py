@@ -16,14 +16,14 @@ _ASK = """
 import json, os, sys
 from server.config import SettingsError, load_settings
 from server.data_folder import occupied_by_another
+from server.hosting.environment import environments_folder
 try:
     settings, _ = load_settings(sys.argv[1:], os.environ)
 except SettingsError as error:
     sys.exit(str(error))
-data, environments = settings.data_dir, settings.environments_dir
-print(json.dumps({"host": settings.host, "port": settings.port, "data": str(data),
-                  "environments": str(data / "environments" if str(environments) == "." else environments),
-                  "key": next(iter(settings.api_keys), ""), "occupied": occupied_by_another(data)}))
+print(json.dumps({"host": settings.host, "port": settings.port, "data": str(settings.data_dir),
+                  "environments": str(environments_folder(settings)),
+                  "key": next(iter(settings.api_keys), ""), "occupied": occupied_by_another(settings.data_dir)}))
 """
 _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1", "": "127.0.0.1"}
 
