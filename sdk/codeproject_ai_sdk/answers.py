@@ -10,8 +10,10 @@ from typing import Any
 import msgspec
 
 from .common import JSON
+from .texts import encodable
 
 CANCELLED_TEXT = "The command was cancelled"
+UNFINISHED_TEXT = "The module was stopped before this was finished. Send it again."
 
 
 def _plain(value: object) -> object:
@@ -36,7 +38,7 @@ def encode_value(name: str, value: object) -> msgspec.Raw:
 
 def failure(text: str) -> JSON:
     """Return a failed answer without the trailer."""
-    return {"success": False, "error": text}
+    return {"success": False, "error": encodable(text)}  # the text may come from file names
 
 
 def cancelled(long: bool) -> JSON:

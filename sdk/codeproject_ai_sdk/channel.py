@@ -43,6 +43,7 @@ class Channel:
     """A transport (see ``transport.py``) over one WebSocket, on a thread of its own."""
 
     keeps_results = False
+    marks_unfinished = True
 
     def __init__(self, options: ChannelOptions, parallelism: Callable[[], tuple[int, int]]) -> None:
         """``parallelism`` returns how many quick and how many long commands may run at once."""

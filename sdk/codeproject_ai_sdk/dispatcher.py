@@ -97,7 +97,10 @@ class Dispatcher:
         deadline = time.monotonic() + seconds
         while self._table.live() and time.monotonic() < deadline:
             time.sleep(0.01)
-        return not self._table.live()
+        left = self._table.live()
+        for command in left:
+            command.told = True  # cleanup() comes next, and may make it end
+        return not left
 
     def _device(self) -> str:
         return encodable(str(self._runner.inference_device))
@@ -215,6 +218,8 @@ class Dispatcher:
 
     def _finish(self, command: RunningCommand, output: JSON, counted: bool = True) -> None:
         data = command.data
+        if command.unfinished and not self._transport.marks_unfinished:
+            output = {**output, **answer_texts.failure(answer_texts.UNFINISHED_TEXT)}
         complete = self._answers.complete(output, data.command, data.command_id)
         answer, encoded = self._answers.encode(complete, data.command, data.command_id)
         before = command.end(answer)

@@ -50,6 +50,7 @@ class QueueClient:
     """A transport (see ``transport.py``) over long polls, on a thread of its own."""
 
     keeps_results = True
+    marks_unfinished = False
 
     def __init__(self, options: QueueOptions) -> None:
         self._options = options

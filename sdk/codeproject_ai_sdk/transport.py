@@ -40,6 +40,9 @@ class Transport(Protocol):
     keeps_results: bool
     """True when polls for a long command's state come to the module, so that it must keep the results."""
 
+    marks_unfinished: bool
+    """True when the server learns from ``finish`` that an answer is not a whole one; else it has to be a failure."""
+
     def open(self, handler: Handler) -> None:
         """Start talking to the server, in the background."""
 

@@ -114,6 +114,15 @@ async def test_what_ends_by_itself_after_a_quit_is_whole() -> None:
         assert await process.exit_code() == 0
 
 
+async def test_what_ends_because_of_the_cleanup_is_unfinished() -> None:
+    async with served_module("long") as (server, process):
+        await server.command("id-1", "until cleanup")
+        await server.until(lambda: server.text_of("id-1") != "")
+        await server.send(Quit())
+        assert (await server.find(Result)).unfinished is True
+        assert await process.exit_code() == 0
+
+
 async def test_what_was_cancelled_before_the_quit_is_no_unfinished_one() -> None:
     async with served_module("long") as (server, _):
         await server.command("id-1", "go", count="1000000")

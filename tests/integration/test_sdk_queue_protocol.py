@@ -117,6 +117,17 @@ async def test_quit_with_its_own_id_ends_it() -> None:
         assert process.output().count("cleaned up") == 1
 
 
+async def test_what_a_quit_cuts_short_is_no_success() -> None:
+    """This protocol has no other way to say so."""
+    async with polling("quick") as (server, process):
+        server.put("id-1", "sleep", seconds="600")
+        server.put("quit", "Quit", moduleId="TEST_QUICK")
+        answer = await server.answer("id-1")
+        assert (answer["success"], answer["code"], answer["cancelled"]) == (False, 500, True)
+        assert answer["error"] == "The module was stopped before this was finished. Send it again."
+        assert await process.exit_code() == 0
+
+
 async def test_a_server_that_is_gone_does_not_end_a_module_started_by_hand() -> None:
     async with polling("quick", parallelism=1) as (server, process):
         await server.stop()

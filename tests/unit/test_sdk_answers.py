@@ -76,6 +76,27 @@ def test_text_that_cannot_travel_becomes_an_error_answer() -> None:
     assert answer["success"] is False
 
 
+def test_an_error_whose_text_cannot_travel_still_says_what_it_was() -> None:
+    for long in (True, False):
+        failed = ANSWERS.of_error(FileNotFoundError("caf\udce9.jpg"), "id-1", long)
+        answer, encoded = ANSWERS.encode(failed, "detect", "id-1")
+        assert json.loads(encoded) == answer
+        assert answer["error"].endswith("caf?.jpg")
+
+
+class Stubborn:
+    """A number whose library says why not, in text that cannot travel."""
+
+    def item(self) -> float:
+        raise ValueError("no number: \udce9")
+
+
+def test_a_value_that_fails_with_odd_text_is_answered() -> None:
+    answer, encoded = ANSWERS.encode({"success": True, "thing": Stubborn()}, "detect", "id-1")
+    assert json.loads(encoded) == answer
+    assert answer["error"].endswith("no number: ?")
+
+
 def test_numbers_and_arrays_of_numeric_libraries_are_plain() -> None:
     assert encode({"a": Number(), "b": Array()}) == b'{"a":0.5,"b":[1,2]}'
     with pytest.raises(TypeError, match="'x' cannot"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import Any
 
@@ -9,6 +10,9 @@ from codeproject_ai_sdk import JSON, ModuleRunner, RequestData
 
 
 class Long(ModuleRunner):
+    def initialise(self) -> None:
+        self.closing = threading.Event()
+
     def process(self, data: RequestData) -> Any:
         if data.command == "none":
             return lambda data: None
@@ -19,6 +23,8 @@ class Long(ModuleRunner):
             return self.odd_process
         if data.command == "deaf":
             return self.deaf_process
+        if data.command == "until cleanup":
+            return self.until_cleanup_process
         return self.long_process
 
     def long_process(self, data: RequestData) -> JSON:
@@ -42,6 +48,11 @@ class Long(ModuleRunner):
         data.reply.write("ended ")
         return {"success": True}
 
+    def until_cleanup_process(self, data: RequestData) -> JSON:
+        data.reply.write("begun ")
+        self.closing.wait()
+        return {"success": True, "reply": data.reply.text}
+
     def odd_process(self, data: RequestData) -> JSON:
         data.reply.update(**{"na\ud83dme": 1})
         return {"success": True}
@@ -49,6 +60,11 @@ class Long(ModuleRunner):
     def broken_process(self, data: RequestData) -> JSON:
         data.reply.write("so far ")
         raise RuntimeError("the model fell over")
+
+    def cleanup(self) -> None:
+        self.closing.set()
+        while self.long_running_command_id and self.last_long_running_output is None:
+            time.sleep(0.01)  # until its answer is on the way
 
 
 if __name__ == "__main__":
