@@ -58,8 +58,6 @@ class LlamaChatAdapter(ModuleRunner):
 
     def process(self, data: RequestData) -> JSON | Callable[[RequestData], JSON]:
         """Check the request and return the long process, or say at once what is wrong. Other commands are quick."""
-        if data.segments:
-            return _failure(f"No model serves '{'/'.join(data.segments)}' here: this is the route of {self.module_id}.")
         if data.command == "list_models":
             return self._list_models()
         if data.command == "embed":

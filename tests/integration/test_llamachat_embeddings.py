@@ -91,7 +91,6 @@ async def test_the_module_says_what_it_is_and_that_it_cannot_chat(tmp_path: Path
     assert seen["chat"]["success"] is False
     assert "cannot chat" in seen["chat"]["error"]
     assert "docs/chatting.md" in seen["chat"]["error"]
-    assert "'coder'" in seen["segments"]["error"]
     assert "stopping" in seen["after"]["error"]
 
 

@@ -86,7 +86,7 @@ def test_three_models_answer_at_once(three: ServerProcess) -> None:
 def test_each_says_what_it_cannot_do(three: ServerProcess) -> None:
     assert "makes no vectors" in three.post("/v1/text/embeddings", input="x")["error"]
     assert "cannot chat" in three.post("/v1/text/chat/vectors", prompt="x")["error"]
-    assert "No model serves 'third'" in three.post("/v1/text/chat/third", prompt="x")["error"]
+    assert "There is no route '/v1/text/chat/third'" in three.post("/v1/text/chat/third", prompt="x")["error"]
 
 
 def test_a_killed_one_does_not_hurt_the_others(three: ServerProcess) -> None:

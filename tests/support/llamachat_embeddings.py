@@ -25,9 +25,9 @@ from text_embedder import TextEmbedder
 TEXTS = ["the mill race runs", "water wheel", "a longer text, with more letters than the rest.", "x", "the mill"]
 
 
-def request(command: str, segments: list[str] | None = None, **fields: str | list[str]) -> RequestData:
+def request(command: str, **fields: str | list[str]) -> RequestData:
     values = [{"key": key, "value": value if isinstance(value, list) else [value]} for key, value in fields.items()]
-    payload = {"command": command, "values": values, "urlSegments": segments or []}
+    payload = {"command": command, "values": values}
     return RequestData(json.dumps({"reqid": "1", "payload": payload}))
 
 
@@ -120,7 +120,7 @@ def adapter() -> dict[str, Any]:
     module = started()
 
     def embed(**fields: str | list[str]) -> Any:
-        return module.process(request("embed", None, **fields))
+        return module.process(request("embed", **fields))
 
     whole = embed(input=json.dumps(TEXTS))
     fields = embed(input=list(TEXTS))
@@ -146,7 +146,6 @@ def adapter() -> dict[str, Any]:
         "status": module.module_status(),
         "selftest": module.selftest(),
         "chat": module.process(request("prompt", prompt="hello")),
-        "segments": module.process(request("prompt", ["coder"], prompt="hello")),
         "refusals": {name: embed(**fields) for name, fields in wrong.items()},
     }
     module.cleanup()
