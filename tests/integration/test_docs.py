@@ -7,10 +7,15 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import json5
+import msgspec
 import pytest
 
 from server.commands.command import CommandState, Reason
 from server.config import ServerSettings
+from server.hosting.builds import PROCESSOR, Build
+from server.hosting.module_settings import Proof, typed_settings
+from server.hosting.settings_file import RawSettings
 from server.hosting.state import State
 from tests.support.documents import blocks, commands, missing, type_in
 from tests.support.server_process import ROOT, ServerProcess
@@ -33,7 +38,7 @@ def documented(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Serve
     pages = blocks(document, "html")
     if pages:
         (folder / "explore.html").write_text(pages[0])
-    for instance in blocks(document, "json5"):
+    for instance in (block for block in blocks(document, "json5") if '"InstanceOf"' in block):
         (tmp_path / "modules" / "Loud").mkdir()
         (tmp_path / "modules" / "Loud" / "modulesettings.json").write_text(instance)
     with ServerProcess(tmp_path, tmp_path / "modules") as server:
@@ -95,3 +100,24 @@ def test_every_setting_of_the_server_is_in_the_documents() -> None:
     operating = (ROOT / "docs" / "operating.md").read_text("utf-8")
     for name in ServerSettings.__struct_fields__:
         assert f"`{name}`" in operating, f"docs/operating.md does not explain the setting {name}"
+
+
+def test_the_guides_proof_and_builds_are_understood() -> None:
+    document = "docs/writing-a-module.md"
+    (section,) = (block for block in blocks(document, "json5") if '"Proof"' in block)
+    values = {
+        "Name": "Mine",
+        "Version": "1.0.0",
+        "LaunchSettings": {"FilePath": "adapter.py", "Runtime": "python"},
+        "RouteMaps": [{"Route": "text/mine", "Command": "mine"}],
+        **json5.loads(f"{{{section}}}"),
+    }
+    settings = typed_settings(RawSettings("Mine", values, []), Path("/modules/Mine"))
+    assert settings.install_options.proof == Proof(
+        file_path="prove.py", package="the-package", builds_file_path="builds.py"
+    )
+    (printed,) = (block for block in blocks(document, "json") if '"origin"' in block)
+    wheel, here, careful = msgspec.json.decode(printed, type=list[Build])
+    assert wheel.options("p") == ["--only-binary", "p"]
+    assert here.config_settings == ["cmake.define.NATIVE=ON", f"cmake.define.FOR={PROCESSOR}"]
+    assert (careful.options("p"), careful.variables) == ([], {"MY_MODULE_CAREFUL": "true"})
