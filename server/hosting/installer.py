@@ -119,15 +119,14 @@ class Installer:
         notes = environment.folder if environment is not None else environments_folder(self._settings) / ".scripts"
         scripts = find_scripts(module, python, fingerprint, notes) if python is not None else []
         there = environment is None or is_current(environment)
-        proof = environment.proof if environment is not None and there else None
-        note = read_note(proof, environment.folder) if proof is not None and environment is not None else None
+        unproven, variables = _proven(environment) if environment is not None and there else ("", {})
         return InstallPlan(
             environment=environment,
             scripts=scripts,
             python=python,
             installed=there and all(is_done(script) for script in scripts),
-            unproven=why_unproven(proof, environment.folder) if proof is not None and environment is not None else "",
-            variables=note.variables if note is not None else {},
+            unproven=unproven,
+            variables=variables,
         )
 
     def _system_python(self, module: ModuleSettings) -> Path | None:
@@ -137,3 +136,12 @@ class Installer:
             return Path(system_interpreter(module.launch_settings.runtime).path)
         except NoInterpreterError as error:
             raise InstallError(str(error)) from None
+
+
+def _proven(environment: EnvironmentPlan) -> tuple[str, dict[str, str]]:
+    """Return why an environment that is there has to be proven, and what the build that was proven wants."""
+    proof = environment.proof
+    if proof is None:
+        return "", {}
+    note = read_note(proof, environment.folder)
+    return why_unproven(proof, environment.folder, note), note.variables if note is not None else {}

@@ -65,9 +65,8 @@ def proof_plan(module: ModuleSettings) -> ProofPlan | None:
     )
 
 
-def why_unproven(plan: ProofPlan, environment: Path) -> str:
-    """Return why an environment has to be proven before it is used; empty when it has been. Blocks."""
-    note = read_note(plan, environment)
+def why_unproven(plan: ProofPlan, environment: Path, note: Note | None) -> str:
+    """Return why an environment has to be proven before it is used; empty when ``note`` says it has been. Blocks."""
     if note is None:
         return "it has not been proven yet"
     now, then = basis_of(plan, environment, environment), note.basis
