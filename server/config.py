@@ -157,6 +157,8 @@ def _key_and_owner(item: str) -> tuple[str, str]:
 
 def _path(kind: type, value: Any) -> Any:
     if kind is Path:
+        if value == "":
+            raise ValueError("The name of a folder is empty")  # else it would be whichever folder one is in
         return Path(value)
     raise NotImplementedError(kind)
 

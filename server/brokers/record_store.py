@@ -73,7 +73,8 @@ class RecordStore:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, work)
         except _FAILURES as error:
-            raise StorageError(str(self._folder), str(error)) from error
+            damaged = type(error) is sqlite3.DatabaseError  # what a full disk causes has a class of its own
+            raise StorageError(str(self._folder), str(error), damaged) from error
 
     def _open(self) -> list[StoredCommand]:
         self._cache = diskcache.Cache(

@@ -45,7 +45,12 @@ class ModuleUnavailableError(CommandError):
 
 
 class StorageError(CommandError):
-    """What must be on disk cannot be written."""
+    """What must be on disk cannot be written; ``damaged``: because of what is there already."""
 
-    def __init__(self, folder: str, why: str) -> None:
-        super().__init__(f"The server cannot write to {folder}: {why}. Free some space there, then try again.")
+    def __init__(self, folder: str, why: str, damaged: bool = False) -> None:
+        super().__init__(
+            f"The records in {folder} are damaged: {why}. Move that folder away, then try again; it is made anew, "
+            "without the finished replies."
+            if damaged
+            else f"The server cannot write to {folder}: {why}. Free some space there, then try again."
+        )

@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterable
+from typing import Annotated
 
 import msgspec
 import psutil
@@ -28,7 +29,7 @@ class ProcessIdentity(msgspec.Struct, frozen=True):
     start does not (``after_boot``; ``None`` in notes of earlier versions).
     """
 
-    pid: int
+    pid: Annotated[int, msgspec.Meta(ge=1)]
     create_time: float
     after_boot: float | None = None
 
