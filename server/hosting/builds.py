@@ -50,7 +50,7 @@ async def find_builds(plan: ProofPlan, python: str, log: InstallLog) -> list[Bui
     if plan.builds is None:
         return [ONLY]
     step = Step(
-        title=f"Asking {plan.builds.name} how {plan.package} can be installed",
+        title=f"Asking {plan.builds.name} how {plan.subject} can be installed",
         command=[python, str(plan.builds)],
         cwd=plan.builds.parent,
         environment=clean_environment(os.environ),

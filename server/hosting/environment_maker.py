@@ -46,15 +46,15 @@ async def prove_environment(plan: EnvironmentPlan, proof: ProofPlan, log: Instal
     """
     note = await asyncio.to_thread(read_note, proof, plan.folder)
     build = Build(name=note.build, variables=note.variables) if note is not None else ONLY
-    log.say(f"{proof.package} has to prove itself: {doubt}.")
+    log.say(f"{proof.subject} has to prove itself: {doubt}.")
     try:
         await _prove(plan, proof, plan.folder, build, log)
     except _FailedError as problem:
-        log.say(f"{proof.package}, {build.name}: {problem}. Next: another build.")
+        log.say(f"{proof.subject}, {build.name}: {problem}. Next: another build.")
     else:
         return
     if plan.shared:
-        raise InstallError(f"{proof.package} does not work on this machine. The log is {log.path}.")
+        raise InstallError(f"{proof.subject} does not work on this machine. The log is {log.path}.")
     now = await asyncio.to_thread(basis_of, proof, plan.folder, plan.folder)
     same_machine = note is not None and note.basis.processor == now.processor
     await _climb(plan, proof, await asyncio.to_thread(find_uv), log, after=build.name if same_machine else "")
@@ -66,7 +66,7 @@ async def _climb(plan: EnvironmentPlan, proof: ProofPlan, uv: Uv, log: InstallLo
         await asyncio.wait_for(_try_builds(plan, proof, uv, log, after), proof.install_seconds)
     except asyncio.TimeoutError:
         raise InstallError(
-            f"No build of {proof.package} has proven itself within {proof.install_seconds:g} s. The log is {log.path}."
+            f"No build of {proof.subject} has proven itself within {proof.install_seconds:g} s. The log is {log.path}."
         ) from None
 
 
@@ -82,13 +82,13 @@ async def _try_builds(plan: EnvironmentPlan, proof: ProofPlan, uv: Uv, log: Inst
         except _FailedError as problem:
             problems.append(f"{build.name}: {problem}")
             following = f" Next: {builds[index + 1].name}." if index + 1 < len(builds) else ""
-            log.say(f"{proof.package}, {problems[-1]}.{following}")
+            log.say(f"{proof.subject}, {problems[-1]}.{following}")
             continue
-        log.say(f"{proof.package}, {build.name}: works here.")
+        log.say(f"{proof.subject}, {build.name}: works here.")
         await asyncio.to_thread(_put_in_place, _partial(plan), plan.folder)
         return
     told = "; ".join(problems) or f"there is none after {after}"
-    raise InstallError(f"No build of {proof.package} works here. {told}. The log is {log.path}.")
+    raise InstallError(f"No build of {proof.subject} works here: {told}. The log is {log.path}.")
 
 
 async def _prove(plan: EnvironmentPlan, proof: ProofPlan, folder: Path, build: Build, log: InstallLog) -> None:
@@ -112,7 +112,7 @@ async def _fill_shared(plan: EnvironmentPlan, uv: Uv, log: InstallLog) -> None:
         try:
             await _prove(plan, plan.proof, plan.folder, ONLY, log)
         except _FailedError as problem:
-            raise InstallError(f"{plan.proof.package}: {problem}. The log is {log.path}.") from None
+            raise InstallError(f"{plan.proof.subject}: {problem}. The log is {log.path}.") from None
     await asyncio.to_thread(_write, stamp_path(plan.folder, plan.module_id), plan.fingerprint)
 
 

@@ -30,6 +30,11 @@ class ProofPlan(msgspec.Struct, frozen=True, kw_only=True):
     install_seconds: float
     with_sdk: bool
 
+    @property
+    def subject(self) -> str:
+        """What is proven, in words."""
+        return self.package or self.module_id
+
 
 class Basis(msgspec.Struct, frozen=True):
     """What a proof holds for: when one of these is another, it says nothing any more."""
@@ -73,7 +78,7 @@ def why_unproven(plan: ProofPlan, environment: Path, note: Note | None) -> str:
     if now.processor != then.processor:
         return "the processor is another one"
     if now.package != then.package:
-        return f"{plan.package} has changed"
+        return f"{plan.subject} has changed"
     if now.place != then.place:
         return "the environment is in another place"
     return "" if now == then else "the proof has changed"
@@ -105,7 +110,7 @@ async def run_proof(plan: ProofPlan, python: Path, variables: dict[str, str], lo
         environment["PYTHONPATH"] = str(ROOT / "sdk")
     return await log.attempt(
         Step(
-            title=f"Proving that {plan.package or plan.module_id} works here",
+            title=f"Proving that {plan.subject} works here",
             command=[str(python), str(plan.program)],
             cwd=plan.program.parent,
             environment=environment,

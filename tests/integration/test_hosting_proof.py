@@ -236,6 +236,12 @@ async def test_a_module_without_a_ladder_is_only_proven(yard: Yard) -> None:
         await yard.install(module)
 
 
+async def test_a_proof_without_a_package_speaks_of_its_module(yard: Yard) -> None:
+    module = await asyncio.to_thread(yard.module, None, Package="")
+    with pytest.raises(InstallError, match=rf"No build of {module.module_id} works here: .*wrong by 1\.5"):
+        await yard.install(module)
+
+
 async def test_builds_that_cannot_be_read_are_said(yard: Yard) -> None:
     module = await asyncio.to_thread(yard.module, [])
     await asyncio.to_thread((module.path / "builds.py").write_text, "print('no json')")
