@@ -20,7 +20,7 @@ from chat.conversation import Message, build_conversation
 from chat.inputs import alternatives
 from chat.logit_bias import bias_for
 from chat.model_file import find_model
-from chat.progress import Progress
+from chat.progress import Progress, no_progress
 from chat.reasoning import separate
 from chat.response_format import grammar_for
 from chat.template import ChatTemplate
@@ -56,7 +56,7 @@ class LlamaChat:
         prompt_cache_mb: int = -1,
         chat_format: str = "",
         verbose: bool = False,
-        on_progress: Progress = lambda name, done, total: None,
+        on_progress: Progress = no_progress,
         on_crash: Callable[[str], None] = lambda reason: None,
     ) -> None:
         """Load the model: the local file, else one downloaded from the repository.

@@ -16,7 +16,7 @@ from typing import Literal
 
 import numpy as np
 from chat.model_file import find_model
-from chat.progress import Progress
+from chat.progress import Progress, no_progress
 from engine import native
 from engine.embedder import Embedder, Vectors, normalised
 from engine.errors import ModelUnavailableError, RequestRefusedError
@@ -49,7 +49,7 @@ class TextEmbedder:
         n_threads: int = 0,
         n_gpu_layers: int = -1,
         verbose: bool = False,
-        on_progress: Progress = lambda name, done, total: None,
+        on_progress: Progress = no_progress,
     ) -> None:
         """Load the model: the local file, else one downloaded from the repository.
 

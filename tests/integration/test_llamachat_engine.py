@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -176,3 +177,10 @@ async def test_prompt_steps_are_measured_with_every_kind_of_model(tmp_path: Path
     assert all(seen[name]["least"] > 0 for name in ("built-in", "sliding", "recurrent"))
     assert seen["no time"] <= 32
     assert seen["tiny"] == [{}, {}]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="threads are counted in /proc")
+async def test_the_first_words_of_a_model_leave_no_threads_for_chats_to_wait_for() -> None:
+    seen = await observe("first_words")
+    assert seen["token"] >= 0
+    assert seen["left"] == 0

@@ -6,10 +6,12 @@ python llamachat_behaviour.py <name of a function below>
 from __future__ import annotations
 
 import json
+import os
 import queue
 import random
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -29,6 +31,7 @@ from engine.model import Model
 from engine.request import Delta, Finish, Generation, Request
 from engine.sampler import Sampler
 from engine.sampling import Sampling
+from engine.trial import try_out
 
 MODEL = Path(__file__).resolve().parents[2] / "modules" / "LlamaChat" / "models" / "millrace-tiny.gguf"
 GREEDY = Sampling(temperature=0)
@@ -534,6 +537,20 @@ def closing(bench: Bench) -> dict[str, Any]:
             except EngineStoppedError as problem:
                 said.append(str(problem))
     return {"said": said}
+
+
+def first_words(bench: Bench) -> dict[str, Any]:
+    """How many threads are left once a model has said its first word: of llama.cpp's own there may be none."""
+
+    def threads() -> int:
+        return len(os.listdir("/proc/self/task"))
+
+    before = threads()
+    token = try_out(bench.model, threads=3)
+    until = time.monotonic() + 10
+    while threads() > before and time.monotonic() < until:
+        time.sleep(0.01)
+    return {"token": token, "left": threads() - before}
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from .context import CELL_MULTIPLE, Context, Logits, Outcome
 from .errors import EngineStoppedError, ModelUnavailableError
 from .model import Model
 from .scheduler import Chunk
+from .waiting import apart
 
 _PROMPT = "A mill stands by the river, and its wheel turns."
 
@@ -15,9 +16,13 @@ _PROMPT = "A mill stands by the river, and its wheel turns."
 def try_out(model: Model, threads: int) -> int:
     """Let a model read a sentence and go on with it; return the token that it said.
 
-    It happens in a context of its own, so that no chat's memory and no figure shows it. Raises
+    It happens in a context and on a thread of its own, so that no chat's memory, speed and figures show it. Raises
     ``ModelUnavailableError`` when what it says is nothing.
     """
+    return apart(lambda: _first_words(model, threads))
+
+
+def _first_words(model: Model, threads: int) -> int:
     prompt = model.tokenize(_PROMPT, whole=True)[: CELL_MULTIPLE // 2]
     context = Context(model, length=CELL_MULTIPLE, sequences=1, threads=threads, batch=CELL_MULTIPLE)
     try:
