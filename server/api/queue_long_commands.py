@@ -7,6 +7,7 @@ what has grown into events of the command's own reply buffer, and holds further 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 import msgspec
@@ -61,10 +62,15 @@ class QueueLongCommands:
     async def follow(self, worker: Worker, command_id: str, inference_device: str) -> None:
         """A long command has started: keep its reply buffer up to date until it ends."""
         await self._dispatcher.started_long(worker, command_id, inference_device)
-        task = asyncio.create_task(self._follow(worker, command_id))
-        tasks = self._following.setdefault(worker.worker_id, {})
-        tasks[command_id] = task
-        task.add_done_callback(lambda _: tasks.pop(command_id, None))
+        self._begin(worker, command_id, "", {})
+
+    async def go_on(self, worker: Worker) -> None:
+        """A process that outlived the last server polls again: follow what it was running then."""
+        for command_id in list(worker.running):
+            with contextlib.suppress(UnknownCommandError):
+                if (await self._dispatcher.record(command_id)).started_at is not None:
+                    reply = await self._dispatcher.reply(command_id)
+                    self._begin(worker, command_id, reply.text or "", dict(reply.fields))
 
     async def close(self) -> None:
         """Stop following."""
@@ -73,9 +79,14 @@ class QueueLongCommands:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _follow(self, worker: Worker, command_id: str) -> None:
-        text = ""
-        fields: dict[str, Any] = {}
+    def _begin(self, worker: Worker, command_id: str, text: str, fields: dict[str, Any]) -> None:
+        """Follow a command whose text and fields are known so far."""
+        task = asyncio.create_task(self._follow(worker, command_id, text, fields))
+        tasks = self._following.setdefault(worker.worker_id, {})
+        tasks[command_id] = task
+        task.add_done_callback(lambda _: tasks.pop(command_id, None))
+
+    async def _follow(self, worker: Worker, command_id: str, text: str, fields: dict[str, Any]) -> None:
         payload = Payload([NamedValue("commandId", [command_id])])
         while await self._still_runs(command_id):
             answered = await self._dispatcher.control(worker, PROBE, payload, ASK_TIMEOUT_SECONDS)

@@ -52,6 +52,7 @@ class QueueProtocol:
         if worker.kind != "queue":
             worker.kind, worker.connected = "queue", True
             self._dispatcher.set_room(worker, worker.parallelism, 1)
+            await self._long.go_on(worker)
         await self._workers.note_contact(worker)
         claim = await self._dispatcher.claim(worker, HOLD_SECONDS)
         if claim is None:

@@ -184,6 +184,18 @@ def _deliveries(server: ServerProcess, command_id: str) -> int:
     return sum(event["event"] == "started" for event in events)
 
 
+def test_what_a_polling_module_goes_on_with_after_a_kill_of_the_server_is_whole(tmp_path: Path) -> None:
+    modules = write(tmp_path, POLLING + shout())
+    with ServerProcess(tmp_path, modules) as server:
+        server.wait_ready("Shout")
+        command_id = recite(server)
+        server.kill()
+        server.start()
+        poll = server.wait_ended("Shout", command_id)
+        assert (poll["success"], poll["stop_reason"], poll["reply"].split()) == (True, "completed", WORDS.split())
+        assert any("is taken over" in line for line in server.output)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 def test_what_a_service_manager_ends_all_at_once_has_failed(tmp_path: Path) -> None:
     """It may send its SIGTERM to the modules in the same moment as to the server."""
