@@ -13,6 +13,7 @@ from ..commands.workers import Worker, WorkerRegistry
 from ..config import ServerSettings
 from ..log_book import LogBook
 from .catalogue import ModuleConfig, ModuleDescription, ModuleStatus, module_config, module_description
+from .file_look import why
 from .folder_watch import FolderWatch
 from .hosted_module import HostedModule, Parts
 from .install_command import install_modules
@@ -58,6 +59,7 @@ class ModuleHost:
         self._launches = LaunchRecord(settings.data_dir)
         self._gate = QueueGate(dispatcher)
         self._claims = RouteClaims(settings.data_dir)
+        self._unsaved = ""
         self._modules: dict[Path, HostedModule] = {}
         self._unsettled: dict[Path, FoundModule] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -213,7 +215,10 @@ class ModuleHost:
         try:
             await asyncio.to_thread(self._claims.save, self._routes.claims)
         except OSError as error:
-            self._book.add(f"Whose routes are whose could not be saved: {error.strerror}", "warning")
+            text = f"Whose routes are whose could not be saved: {why(error)}"
+            if text != self._unsaved:  # it is tried again at every look
+                self._book.add(text, "warning")
+            self._unsaved = text
 
     async def _end_strays(self) -> None:
         """End the processes of modules that are gone, once it is known for certain that they are."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from .file_look import read_if_there
 from .scanner import FoundModule
 
 FILE_NAME = "routes.json"
@@ -20,19 +21,24 @@ class RouteClaims:
 
     def __init__(self, data_dir: Path) -> None:
         self._path = data_dir / FILE_NAME
+        self._hidden: OSError | None = None
         self.saved: dict[str, list[str]] = {}
         """What is on disk."""
 
     def load(self) -> dict[str, list[str]]:
         """Return what is on disk; nothing when there is none, or none that can be read."""
         try:
-            self.saved = msgspec.json.decode(self._path.read_bytes(), type=dict[str, list[str]])
-        except (OSError, msgspec.DecodeError):
+            self.saved = msgspec.json.decode(read_if_there(self._path) or b"{}", type=dict[str, list[str]])
+        except msgspec.DecodeError:
             self.saved = {}
+        except OSError as error:
+            self._hidden = error
         return _copy(self.saved)
 
     def save(self, claims: Mapping[str, list[str]]) -> None:
-        """Write the claims. Raises ``OSError``."""
+        """Write the claims. Raises ``OSError``, also when nobody could read what is there: it is not written over."""
+        if self._hidden is not None:
+            raise self._hidden
         wanted = _copy(claims)
         self._path.parent.mkdir(parents=True, exist_ok=True)
         partial = self._path.with_suffix(".new")
