@@ -165,7 +165,8 @@ class ModuleHost:
                 await asyncio.to_thread(save, self._settings.data_dir / FILE_NAME, places)
             for found in await self._scan():
                 if found.module_id in places and found.folder in self._modules:
-                    await self._modules[found.folder].reload(found)
+                    why = "its settings have changed" if places[found.module_id] else "a restart was asked for"
+                    await self._modules[found.folder].reload(found, why)
         return [note for module_id, values in places.items() for note in overruled(module_id, values, os.environ)]
 
     # --- inside -----------------------------------------------------------------------------------

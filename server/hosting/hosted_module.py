@@ -281,7 +281,8 @@ class HostedModule:
         """Return its wire shape in the list of states."""
         module, worker, state = self.found.settings, self.worker, self.state
         changed = self.program.changed if self._supervisor.life is not None else []
-        notes = [note for note in (self.program.note if changed else "", self._lost_routes) if note]
+        stale = self.program.note if changed and state is not State.STOPPING else ""  # its advice is being followed
+        notes = [note for note in (stale, self._lost_routes) if note]
         reason = " ".join(notes) if self.runs else self.standing.reason
         compatible = module is None or not module.incompatibility(
             self._parts.settings.compatible_version, self._parts.machine
@@ -295,7 +296,7 @@ class HostedModule:
             version=module.version if module else "",
             category=module.publishing_info.category if module else "Other",
             started=wire_time(worker.started_at) if worker else None,
-            last_seen=wire_time(worker.last_seen) if worker else None,
+            last_seen=wire_time((worker.last_seen if worker else 0.0) or self._supervisor.last_seen),
             status="Started" if self.runs else word,
             state=state.value,
             state_reason=reason or None,

@@ -52,6 +52,8 @@ class Supervisor:
         self._stopping = asyncio.Event()
         self.past_requests = 0
         """Answered by its processes that have ended."""
+        self.last_seen = 0.0
+        """When one of these was heard of last, in seconds since the epoch; 0 is never."""
 
     def start(self, recipe: Recipe, surroundings: Surroundings, orphan: Orphan | None = None) -> None:
         """Start the module, or go on with an orphan, and keep it alive from now on. It must not be running."""
@@ -147,6 +149,7 @@ class Supervisor:
             return await life.run(recipe.plan, recipe.macros)
         finally:
             self.past_requests += life.worker.request_count
+            self.last_seen = life.worker.last_seen or self.last_seen
             self._life = None
 
     async def _ready(self, obstacle: str, passing: bool) -> None:

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from server.app import App
-from tests.support.hosting_modules import reach, running_app, status_of, write_module
+from tests.support.hosting_modules import eventually, reach, running_app, status_of, write_module
 from tests.support.settings_modules import ask, until_shown, until_state, write_waiting
 
 LAUNCH = {"FilePath": "adapter.py", "Runtime": "python", "RuntimeLocation": "System"}
@@ -103,6 +103,9 @@ async def test_a_module_is_stopped_started_and_restarted(tmp_path: Path) -> None
         await reach(app, "Echo", "Stopped")
         assert not await asyncio.to_thread(psutil.pid_exists, pid)
         assert (await ask(app, "/v1/test/echo", a="b"))[1]["success"] is False
+        stopped = status_of(app, "Echo")
+        assert stopped is not None
+        assert stopped.last_seen, "it was seen, though its process is gone"
         await changed(app, "Echo", "Activate", "True")
         await reach(app, "Echo", "Ready")
         pid = (await ask(app, "/v1/test/echo", a="b"))[1]["pid"]
@@ -194,6 +197,23 @@ async def test_what_runs_is_ended_in_peace_and_what_waits_is_served_by_the_new_p
         assert {each["state"] for each in others} == {"completed"}
         assert {each["result"]["greeting"] for each in others} == {"hi"}
         assert old not in {each["result"]["pid"] for each in others}
+
+
+async def test_a_restart_that_is_asked_for_is_not_called_a_change_of_settings(tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    folder = write_waiting(tmp_path / "modules", "Waiting", gate)
+    async with running_app(tmp_path) as app:
+        await reach(app, "Waiting", "Ready")
+        command = (await ask(app, "/v1/test/waiting", text="x"))[1]["commandId"]
+        await until_shown(app, command, "pid")
+        (folder / "more.py").write_text("x = 1\n")
+        await eventually(lambda: bool(getattr(status_of(app, "Waiting"), "changed", None)), 60)
+        await changed(app, "Waiting", "Restart", "now")
+        shown = status_of(app, "Waiting")
+        assert shown is not None
+        assert (shown.state, shown.state_reason, shown.notes) == ("Stopping", "a restart was asked for", [])
+        gate.touch()
+        await until_state(app, command, "completed")
 
 
 async def test_what_takes_too_long_is_stopped_cut_off_with_the_reason_or_begun_again(tmp_path: Path) -> None:
