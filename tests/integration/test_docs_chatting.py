@@ -74,8 +74,8 @@ def test_every_input_and_setting_is_explained() -> None:
 def test_the_installer_understands_what_it_is_told() -> None:
     lines = re.findall(r"^bash install\.sh (.*)$", TEXT, re.MULTILINE)
     asked = [parse(line.replace("[:FILE]", ":file.gguf").split()) for line in lines]
-    assert [options.instance for options in asked] == [None, "Coder", "Vectors"]
-    assert {options.model for options in asked} == {"OWNER/NAME:file.gguf"}
+    assert [options.instance for options in asked] == [None, None, "Coder", "Vectors"]
+    assert {options.model for options in asked} == {"/path/to/model.gguf", "OWNER/NAME:file.gguf"}
 
 
 def test_links_lead_somewhere() -> None:

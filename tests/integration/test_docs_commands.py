@@ -49,7 +49,7 @@ def test_every_example_can_be_read(document: str) -> None:
     assert languages(document) <= known
     for language in ("json", "json5"):
         for block in blocks(document, language):
-            json5.loads(block)
+            json5.loads(f"{{{block}}}" if block.startswith('"') else block)  # a section of a settings file alone
     for block in blocks(document, "python"):
         ast.parse(block)
     for block in blocks(document, "ini"):
