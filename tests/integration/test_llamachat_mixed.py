@@ -115,13 +115,13 @@ async def test_a_busy_server_keeps_nothing_of_what_has_ended(server: ServerProce
     watch, load = Watch(server), Load(server.url, seed=2)
     before = watch.open_files()
     async with watched(watch):
-        await load.run(SECONDS)
+        while load.requests <= SECONDS * 3:  # a busy machine takes longer for as many
+            await load.run(SECONDS)
     memory = {name: list(thirds(values)) for name, values in watch.memory.items()}
     series = {name: values[:: max(1, len(values) // 20)] for name, values in watch.memory.items()}
     print(load.requests, dict(load.counts), memory, watch.most, series)
 
     assert load.faults == []
-    assert load.requests > SECONDS * 3
     assert {"polled", "streamed", "left", "cancelled", "refused"} <= set(load.counts)
     assert watch.most["running"] > 4
     assert watch.most["kvTokensUsed"] <= watch.most["kvTokens"]
