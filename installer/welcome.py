@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from typing import Any
 
 from . import model
 from .commands import shown
@@ -15,6 +17,8 @@ from .settings import ServerSettings
 
 ANSWER_LIMIT = 120.0
 """Seconds in which a server that has been started must answer."""
+REST_LIMIT = 300.0
+"""Seconds in which LlamaChat may come to rest before a download begins."""
 NOTICE_LIMIT = 15.0
 """Seconds in which a server notices that its settings of modules have changed."""
 ADDRESSES = """
@@ -70,18 +74,19 @@ class Welcome:
                 raise InstallError(f"{repository} was not downloaded, because {MODULE} is not installed here.")
             self._states.sign_of_life(f"{MODULE}, which downloads the model,")
             self._states.wait(0.5)
+        self._until(settled, REST_LIMIT)  # else its first start would look like the one that takes up the model
         model.download(
             self._layout, self._progress, self._settings, repository, instance, lambda: self._states.wait(0.2)
         )
         if instance is None:
-            self._until_it_is_taken_up()
+            self._until(lambda module: not settled(module), NOTICE_LIMIT)
 
-    def _until_it_is_taken_up(self) -> None:
-        """Wait until the server has noticed that LlamaChat shall use another model."""
+    def _until(self, found: Callable[[dict[str, Any]], bool], limit: float) -> None:
+        """Wait until LlamaChat is as it should be, or the time is over."""
         begun = time.monotonic()
-        while time.monotonic() - begun < NOTICE_LIMIT:
+        while time.monotonic() - begun < limit:
             module = (self._states.look() or {}).get(MODULE)
-            if module is not None and not settled(module):
+            if module is not None and found(module):
                 return
             self._states.wait(0.1)
 
