@@ -82,6 +82,27 @@ def test_a_reader_who_scrolls_up_is_left_alone_until_he_is_back(chat: Explorer) 
     assert gap(chat) <= 1
 
 
+def test_the_wheel_and_the_page_keys_leave_the_end_and_come_back_to_it(chat: Explorer) -> None:
+    asked(chat, ENDLESS)
+    log = chat.part("log")
+    wait_for_log(chat, "scrollHeight > 4 * log.clientHeight")
+    log.hover()
+    log.focus()
+    for up, down in (
+        (lambda: chat.page.mouse.wheel(0, -300), lambda: chat.page.mouse.wheel(0, 1_000_000)),
+        (lambda: log.press("PageUp"), lambda: [log.press("PageDown") for _ in range(20)]),
+    ):
+        up()
+        wait_for_log(chat, "scrollHeight - log.scrollTop - log.clientHeight > 100")
+        grow(chat)
+        assert gap(chat) > 100
+        down()
+        wait_for_log(chat, "scrollHeight - log.scrollTop - log.clientHeight < 1")
+        for _ in range(3):
+            grow(chat)
+            assert gap(chat) <= 1
+
+
 def test_a_reply_that_grew_out_of_sight_is_seen_at_its_end(chat: Explorer) -> None:
     asked(chat, ENDLESS)
     chat.wait_for_lengths(30)
