@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from server.hosting.uv_tool import clean_environment
+from server.hosting.process.uv_tool import clean_environment
 
 from .processes import BenchmarkError
 

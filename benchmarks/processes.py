@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import psutil
 
 from server.config import ROOT
-from server.hosting.uv_tool import clean_environment
+from server.hosting.process.uv_tool import clean_environment
 
 T = TypeVar("T")
 _LISTENS = re.compile(r"listens on http://[^ ]*:(\d+)")

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
-from server.hosting.install_advice import advice_for
+from server.hosting.install.install_advice import advice_for
 
 from . import processes
 from .commands import shown

@@ -16,13 +16,12 @@ _ASK = """
 import json, os, sys
 from server.config import SettingsError, load_settings
 from server.data_folder import occupied_by_another
-from server.hosting.environment import environments_folder
 try:
     settings, _ = load_settings(sys.argv[1:], os.environ)
 except SettingsError as error:
     sys.exit(str(error))
 print(json.dumps({"host": settings.host, "port": settings.port, "data": str(settings.data_dir),
-                  "environments": str(environments_folder(settings)),
+                  "environments": str(settings.environments_folder),
                   "key": next(iter(settings.api_keys), ""), "occupied": occupied_by_another(settings.data_dir)}))
 """
 _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1", "": "127.0.0.1"}

@@ -32,7 +32,7 @@ def main() -> int:
 
         return _to_its_end(install_modules(settings, options.install_modules, _say))
     if options.selftest is not None:
-        from .hosting.selftest_command import selftest
+        from .hosting.install.selftest_command import selftest
 
         return _to_its_end(selftest(settings, options.selftest, _say))
     return _serve_here(settings)

@@ -8,20 +8,15 @@ import socket
 
 from aiohttp import web
 
-from .api.application import add_module_routes, new_application, own_paths
-from .api.channel import Channel
-from .api.command_polls import CommandPolls
-from .api.commands import CommandRoutes
-from .api.connections import ConnectionLimits, Connections
-from .api.logs import LogRoutes
-from .api.module_list import add_routes as add_module_list
-from .api.module_routes import ModuleRoutes
-from .api.module_settings import ModuleSettingsRoutes
+from .api.codeproject.command_polls import CommandPolls
+from .api.codeproject.logs import LogRoutes
+from .api.codeproject.module_list import add_routes as add_module_list
+from .api.codeproject.module_routes import ModuleRoutes
+from .api.codeproject.server_status import ServerStatus
+from .api.native.commands import CommandRoutes
+from .api.native.module_settings import ModuleSettingsRoutes
 from .api.pages import add_pages
-from .api.queue_protocol import QueueProtocol
-from .api.request_body import BodyReader
-from .api.server_status import ServerStatus
-from .brokers.local import LocalBroker
+from .brokers.local.broker import LocalBroker
 from .commands.clock import Clock
 from .commands.dispatcher import Dispatcher, DispatchSettings
 from .commands.retention import Retention, RetentionSettings
@@ -31,6 +26,11 @@ from .config import ROOT, ServerSettings
 from .data_folder import DataFolder
 from .descriptors import room_for_connections
 from .hosting.host import ModuleHost
+from .http.application import add_module_routes, new_application, own_paths
+from .http.connections import ConnectionLimits, Connections
+from .http.request_body import BodyReader
+from .links.channel import Channel
+from .links.queue_protocol import QueueProtocol
 from .log_book import LogBook
 
 

@@ -64,6 +64,11 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{port}"
 
     @property
+    def environments_folder(self) -> Path:
+        """Where the environments of modules are."""
+        return self.data_dir / "environments" if self.environments_dir == Path() else self.environments_dir
+
+    @property
     def loopback_only(self) -> bool:
         """Whether only this machine can reach the server."""
         if self.host == "localhost":

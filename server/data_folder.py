@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
-from .hosting.leftovers import living_server
+from .hosting.process.leftovers import living_server
 
 LOCK_NAME = "server.lock"
 NOTE_NAME = "server.json"

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from server.config import ROOT
-from server.hosting.uv_tool import clean_environment
+from server.hosting.process.uv_tool import clean_environment
 
 from ..peers.installed import installed, python_of
 from ..processes import BenchmarkError

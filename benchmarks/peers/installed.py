@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from server.hosting.uv_tool import find_uv
+from server.hosting.process.uv_tool import find_uv
 
 from ..processes import BenchmarkError, Program, folder_of, free_port
 

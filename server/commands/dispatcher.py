@@ -13,8 +13,8 @@ from collections.abc import Awaitable, Callable, Iterable
 
 import msgspec
 
-from ..brokers.base import Broker, Claim
 from ..text import well_formed
+from .broker import Broker, Claim
 from .clock import Clock
 from .command import LIVE, Change, Command, CommandState, Payload, Reason, new_command_id
 from .control import CANCEL, cancel_payload, control_command

@@ -7,7 +7,7 @@ import contextlib
 
 import msgspec
 
-from ..brokers.base import Broker
+from .broker import Broker
 from .clock import Clock
 from .command import LIVE, Change, Command, CommandState, Reason
 from .errors import StorageError

@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 import msgspec
 
 from ..text import well_formed
-from .explore_page import ExplorePage
-from .launch_environment import scalar_text
-from .module_settings import ModuleSettings, Parameter
+from .process.launch_environment import scalar_text
+from .settings.explore_page import ExplorePage
+from .settings.module_settings import ModuleSettings, Parameter
 
 _VERBOSITIES = {"unknown": 0, "quiet": 1, "info": 2, "loud": 3}
 _LOCATIONS = {"local": 1, "shared": 2, "system": 3}

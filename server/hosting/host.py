@@ -11,26 +11,26 @@ from ..commands.dispatcher import Dispatcher
 from ..commands.routing import RouteTable
 from ..commands.workers import Worker, WorkerRegistry
 from ..config import ServerSettings
+from ..file_look import why
 from ..log_book import LogBook
 from .catalogue import ModuleConfig, ModuleDescription, ModuleStatus, module_config, module_description
-from .file_look import why
 from .folder_watch import FolderWatch
 from .hosted_module import HostedModule, Parts
-from .install_command import install_modules
-from .installer import Installer
-from .leftovers import LaunchRecord, end_launches
-from .life import Orphan, Surroundings
-from .module_settings import ModuleSettings
-from .platform_info import PlatformInfo, detect_platform
+from .install.install_command import install_modules
+from .install.installer import Installer
+from .install.unused_environments import how_to_delete, unused_environments
+from .process.leftovers import LaunchRecord, end_launches
+from .process.life import Orphan, Surroundings
 from .queue_gate import QueueGate
 from .route_claims import RouteClaims, in_order
-from .scanner import FoundModule, Scanner
-from .setting_names import overruled, placed
-from .settings_file import FILE_NAME
+from .settings.module_settings import ModuleSettings
+from .settings.platform_info import PlatformInfo, detect_platform
+from .settings.scanner import FoundModule, Scanner
+from .settings.setting_names import overruled, placed
+from .settings.settings_file import FILE_NAME
+from .settings.user_settings import SettingError, save
 from .state import State
 from .trouble_log import TroubleLog
-from .unused_environments import how_to_delete, unused_environments
-from .user_settings import SettingError, save
 
 __all__ = ["ModuleHost", "install_modules"]
 

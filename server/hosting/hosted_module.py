@@ -14,19 +14,19 @@ from ..commands.workers import Worker
 from ..config import ServerSettings
 from ..log_book import LogBook
 from .catalogue import ModuleStatus, settings_summary, wire_downloads, wire_menus, wire_time
-from .code_files import Code
-from .install_steps import InstallError
-from .installer import Installer
-from .launch_plan import LaunchError
-from .life import Orphan, Surroundings
-from .module_log import ModuleLog
-from .module_settings import ModuleSettings
-from .platform_info import PlatformInfo
+from .install.install_steps import InstallError
+from .install.installer import Installer
 from .preparation import Preparation
-from .program import Program
+from .process.code_files import Code
+from .process.launch_plan import LaunchError
+from .process.life import Orphan, Surroundings
+from .process.module_log import ModuleLog
+from .process.program import Program
 from .queue_gate import QueueGate
-from .route_list import lost_routes_text, routes_of
-from .scanner import Fingerprint, FoundModule, folder_listing
+from .settings.module_settings import ModuleSettings
+from .settings.platform_info import PlatformInfo
+from .settings.route_list import lost_routes_text, routes_of
+from .settings.scanner import Fingerprint, FoundModule, folder_listing
 from .state import Standing, State, compatible_word
 from .supervisor import Supervisor
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 
 from ..config import ServerSettings
-from .file_look import may_pass
-from .install_steps import InstallError, Report
-from .installer import Installer, InstallPlan
-from .launch_plan import LaunchError, launch_plan
-from .life import End
-from .macros import Macros, macros_of
-from .module_settings import ModuleSettings
-from .platform_info import PlatformInfo
-from .process import describe_exit, is_crash
+from ..file_look import may_pass
+from .install.install_steps import InstallError, Report
+from .install.installer import Installer, InstallPlan
+from .process.launch_plan import LaunchError, launch_plan
+from .process.life import End
+from .process.process import describe_exit, is_crash
+from .settings.macros import Macros, macros_of
+from .settings.module_settings import ModuleSettings
+from .settings.platform_info import PlatformInfo
 from .state import Standing, State
 from .supervisor import PREVENTED_SECONDS, Recipe
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from .file_look import read_if_there
-from .scanner import FoundModule
+from ..file_look import read_if_there
+from .settings.scanner import FoundModule
 
 FILE_NAME = "routes.json"
 _SHIPPED = ("llamachat",)

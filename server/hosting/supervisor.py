@@ -9,14 +9,14 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from .install_steps import InstallError
-from .launch_plan import LaunchPlan
-from .life import End, Life, Orphan, Surroundings
-from .macros import Macros
-from .module_log import ModuleLog
-from .module_settings import ModuleSettings
-from .recipe_fingerprint import recipe_fingerprint
+from .install.install_steps import InstallError
+from .process.launch_plan import LaunchPlan
+from .process.life import End, Life, Orphan, Surroundings
+from .process.module_log import ModuleLog
+from .process.recipe_fingerprint import recipe_fingerprint
 from .restart_policy import RestartPolicy
+from .settings.macros import Macros
+from .settings.module_settings import ModuleSettings
 from .state import Standing, State
 
 PREVENTED_SECONDS = 5.0

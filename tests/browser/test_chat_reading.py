@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Locator, expect
 
 from tests.support.browser_chat import asked, counted, record_of
 from tests.support.browser_explorer import MODULE, Explorer
@@ -42,6 +43,11 @@ def gap(chat: Explorer) -> float:
 def grow(chat: Explorer) -> None:
     """Waits until the reply has grown a good deal."""
     chat.wait_for_lengths(len(chat.seen_lengths()) + 5)
+
+
+def pressed(part: Locator, key: str, times: int = 1) -> None:
+    for _ in range(times):
+        part.press(key)
 
 
 def wait_for_log(chat: Explorer, condition: str) -> None:
@@ -88,10 +94,11 @@ def test_the_wheel_and_the_page_keys_leave_the_end_and_come_back_to_it(chat: Exp
     wait_for_log(chat, "scrollHeight > 4 * log.clientHeight")
     log.hover()
     log.focus()
-    for up, down in (
-        (lambda: chat.page.mouse.wheel(0, -300), lambda: chat.page.mouse.wheel(0, 1_000_000)),
-        (lambda: log.press("PageUp"), lambda: [log.press("PageDown") for _ in range(20)]),
-    ):
+    ways: list[tuple[Callable[[], None], Callable[[], None]]] = [
+        (partial(chat.page.mouse.wheel, 0, -300), partial(chat.page.mouse.wheel, 0, 1_000_000)),
+        (partial(pressed, log, "PageUp"), partial(pressed, log, "PageDown", 20)),
+    ]
+    for up, down in ways:
         up()
         wait_for_log(chat, "scrollHeight - log.scrollTop - log.clientHeight > 100")
         grow(chat)

@@ -11,8 +11,8 @@ import msgspec
 import pytest
 from codeproject_ai_sdk.protocol import NamedValue
 
-from server.brokers.base import Broker
-from server.brokers.local import LocalBroker
+from server.brokers.local.broker import LocalBroker
+from server.commands.broker import Broker
 from server.commands.command import LIVE, Change, Command, CommandState, Payload, UploadedFile, new_command_id
 from server.commands.errors import QueueFullError
 from server.commands.reply_buffer import EventKind, NewEvent

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from server.brokers.local import LocalBroker
+from server.brokers.local.broker import LocalBroker
 from server.commands.command import LIVE, Change, Command, CommandState, Payload, new_command_id
 from server.commands.reply_buffer import Event, EventKind, NewEvent
 from server.commands.workers import Room

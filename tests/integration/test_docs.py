@@ -13,9 +13,9 @@ import pytest
 
 from server.commands.command import CommandState, Reason
 from server.config import ServerSettings
-from server.hosting.builds import PROCESSOR, Build
-from server.hosting.module_settings import Proof, typed_settings
-from server.hosting.settings_file import RawSettings
+from server.hosting.install.builds import PROCESSOR, Build
+from server.hosting.settings.module_settings import Proof, typed_settings
+from server.hosting.settings.settings_file import RawSettings
 from server.hosting.state import State
 from tests.support.documents import blocks, commands, missing, type_in
 from tests.support.server_process import ROOT, ServerProcess

@@ -11,8 +11,8 @@ import pytest
 
 from server.app import App
 from server.hosting.catalogue import ModuleStatus
-from server.hosting.code_files import Code
-from server.hosting.program import Program
+from server.hosting.process.code_files import Code
+from server.hosting.process.program import Program
 from tests.support.hosting_modules import ECHO, eventually, reach, running_app, status_of, write_module
 
 LAUNCH = {"FilePath": "adapter.py", "Runtime": "python", "RuntimeLocation": "System"}

@@ -13,12 +13,12 @@ import psutil
 import pytest
 
 from server.config import ServerSettings
-from server.hosting.install_command import install_modules
-from server.hosting.install_steps import InstallError
-from server.hosting.installer import Installer, InstallPlan
-from server.hosting.module_settings import ModuleSettings, typed_settings
-from server.hosting.platform_info import detect_platform
-from server.hosting.settings_file import read_module
+from server.hosting.install.install_command import install_modules
+from server.hosting.install.install_steps import InstallError
+from server.hosting.install.installer import Installer, InstallPlan
+from server.hosting.settings.module_settings import ModuleSettings, typed_settings
+from server.hosting.settings.platform_info import detect_platform
+from server.hosting.settings.settings_file import read_module
 from tests.support.hosting_modules import eventually, write_module
 from tests.support.server_process import wait_until
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from server.hosting.leftovers import LaunchNote, LaunchRecord
-from server.hosting.process import ChildProcess, describe_exit
-from server.hosting.process_tree import LAUNCH_VARIABLE, identify, is_alive
+from server.hosting.process.leftovers import LaunchNote, LaunchRecord
+from server.hosting.process.process import ChildProcess, describe_exit
+from server.hosting.process.process_tree import LAUNCH_VARIABLE, identify, is_alive
 from tests.support.hosting_modules import eventually
 from tests.support.server_process import wait_until
 

@@ -12,14 +12,14 @@ import pytest
 
 from server.app import App
 from server.config import ServerSettings
-from server.hosting import environment, processor
-from server.hosting.install_steps import InstallError
-from server.hosting.installer import Installer, InstallPlan
-from server.hosting.module_settings import ModuleSettings, typed_settings
-from server.hosting.platform_info import detect_platform
-from server.hosting.proof import read_note
-from server.hosting.selftest_command import selftest
-from server.hosting.settings_file import read_module
+from server.hosting.install import environment, processor
+from server.hosting.install.install_steps import InstallError
+from server.hosting.install.installer import Installer, InstallPlan
+from server.hosting.install.proof import read_note
+from server.hosting.install.selftest_command import selftest
+from server.hosting.settings.module_settings import ModuleSettings, typed_settings
+from server.hosting.settings.platform_info import detect_platform
+from server.hosting.settings.settings_file import read_module
 from tests.support.hosting_modules import reach, running_app, status_of
 from tests.support.standin_builds import StandIn, source
 

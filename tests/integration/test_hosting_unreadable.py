@@ -11,10 +11,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from server.hosting import memory_watch, preparation, process_tree
-from server.hosting.adopted_process import AdoptedProcess
-from server.hosting.memory_watch import over_limit
-from server.hosting.process_tree import carriers, identify, is_alive
+from server.hosting import preparation
+from server.hosting.process import memory_watch, process_tree
+from server.hosting.process.adopted_process import AdoptedProcess
+from server.hosting.process.memory_watch import over_limit
+from server.hosting.process.process_tree import carriers, identify, is_alive
 from tests.support.hosting_modules import eventually, reach, running_app, write_module
 from tests.support.unreadable import no_descriptors, unreadable
 

@@ -13,7 +13,7 @@ from typing import Any
 import diskcache
 import pytest
 
-from server.brokers.local import LocalBroker
+from server.brokers.local.broker import LocalBroker
 from server.commands.command import Command, Payload, UploadedFile, new_command_id
 from tests.support.hosting_modules import ECHO, write_module
 from tests.support.server_process import ROOT, ServerProcess

@@ -12,21 +12,21 @@ import msgspec
 from aiohttp.test_utils import TestClient, TestServer
 from aiohttp.web import Application, Request
 
-from server.api.application import add_module_routes, new_application
-from server.api.command_polls import CommandPolls
-from server.api.commands import CommandRoutes
-from server.api.logs import LogRoutes
-from server.api.module_routes import ModuleRoutes
-from server.api.queue_protocol import QueueProtocol
-from server.api.request_body import BodyReader
-from server.api.server_status import ServerStatus
-from server.brokers.base import Claim
-from server.brokers.local import LocalBroker
+from server.api.codeproject.command_polls import CommandPolls
+from server.api.codeproject.logs import LogRoutes
+from server.api.codeproject.module_routes import ModuleRoutes
+from server.api.codeproject.server_status import ServerStatus
+from server.api.native.commands import CommandRoutes
+from server.brokers.local.broker import LocalBroker
+from server.commands.broker import Claim
 from server.commands.command import Payload
 from server.commands.dispatcher import Dispatcher, DispatchSettings
 from server.commands.routing import Route, RouteTable
 from server.commands.workers import Room, Worker, WorkerRegistry
 from server.config import ServerSettings
+from server.http.application import add_module_routes, new_application
+from server.http.request_body import BodyReader
+from server.links.queue_protocol import QueueProtocol
 from server.log_book import LogBook
 
 Client = TestClient[Request, Application]

@@ -17,10 +17,10 @@ from typing import Any
 import aiohttp
 import pytest
 
-from server.api import request_body
-from server.api.bad_request import BadRequestError
-from server.api.content_encoding import PIECE_BYTES, Inflater
 from server.commands.command import Payload
+from server.http import request_body
+from server.http.bad_request import BadRequestError
+from server.http.content_encoding import PIECE_BYTES, Inflater
 from tests.support.api_server import ApiServer, Client, running_api
 
 JSON = {"Content-Type": "application/json"}

@@ -13,10 +13,10 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from server.api.connections import ConnectionLimits, Connections
-from server.api.errors import error_middleware
 from server.config import SettingsError, load_settings
 from server.descriptors import connections_within
+from server.http.connections import ConnectionLimits, Connections
+from server.http.errors import error_middleware
 from server.log_book import LogBook
 from tests.support.hosting_modules import eventually
 from tests.support.server_process import ROOT

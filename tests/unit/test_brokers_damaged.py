@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from server.brokers.record_store import RecordStore
+from server.brokers.local.record_store import RecordStore
 from server.commands.errors import StorageError
 
 

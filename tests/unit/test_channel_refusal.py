@@ -13,7 +13,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from codeproject_ai_sdk import protocol
 
-from server.api.channel import Channel
+from server.links.channel import Channel
 from tests.support.api_server import ApiServer, Client, running_api
 
 HELLO = protocol.Hello(protocol.VERSION, "Demo", "w", "s", pid=1, sdk="raw", parallelism=4, long_parallelism=1)

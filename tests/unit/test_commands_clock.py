@@ -8,14 +8,14 @@ import msgspec
 import psutil
 import pytest
 
-from server.brokers.local import LocalBroker
+from server.brokers.local.broker import LocalBroker
 from server.commands.clock import Clock, SignOfLife
 from server.commands.command import LIVE, Change, Command, CommandState, Payload
 from server.commands.dispatcher import Dispatcher, DispatchSettings
 from server.commands.retention import Retention, RetentionSettings
 from server.commands.routing import Route
 from server.commands.workers import Worker
-from server.hosting.process_tree import identify, is_alive
+from server.hosting.process.process_tree import identify, is_alive
 
 HOUR = 3600.0
 KEPT = RetentionSettings(reply=600, result=24 * HOUR, waiting=HOUR)

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from server.brokers.base import Claim
+from server.commands.broker import Claim
 from server.commands.command import Command, CommandState
 from server.commands.loss import SERVER_STOPPED
 from server.commands.reply_buffer import EventKind, NewEvent

@@ -22,7 +22,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from server.brokers.local import LocalBroker
+from server.brokers.local.broker import LocalBroker
 from server.commands.command import Command, CommandState, Payload
 from server.commands.control import CANCEL
 from server.commands.dispatcher import Dispatcher, DispatchSettings

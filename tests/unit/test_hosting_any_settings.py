@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from server.config import ServerSettings
-from server.hosting import scanner as scanner_module
-from server.hosting.platform_info import detect_platform
-from server.hosting.route_list import routes_of
-from server.hosting.scanner import FoundModule, Scanner
+from server.hosting.settings import scanner as scanner_module
+from server.hosting.settings.platform_info import detect_platform
+from server.hosting.settings.route_list import routes_of
+from server.hosting.settings.scanner import FoundModule, Scanner
 
 KEYS = st.sampled_from(
     [

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from server.hosting import code_files
-from server.hosting.code_files import Code, changed_files, read_code
+from server.hosting.process import code_files
+from server.hosting.process.code_files import Code, changed_files, read_code
 
 
 def write(folder: Path, *names: str, text: str = "x = 1\n") -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from server.hosting.code_files import Code, CodeFile
-from server.hosting.code_watch import PATIENCE, CodeWatch
+from server.hosting.process.code_files import Code, CodeFile
+from server.hosting.process.code_watch import PATIENCE, CodeWatch
 
 
 class Clock:

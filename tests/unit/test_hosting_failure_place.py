@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from server.hosting.exit_hints import exit_hint, silent_hint
-from server.hosting.failure_place import FailurePlace
+from server.hosting.process.exit_hints import exit_hint, silent_hint
+from server.hosting.process.failure_place import FailurePlace
 
 HEAD = "Traceback (most recent call last):"
 OWN = '  File "/modules/Shout/shout.py", line 3, in <module>'

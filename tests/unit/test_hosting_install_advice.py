@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from server.hosting.install_advice import advice_for
+from server.hosting.install.install_advice import advice_for
 
 SOURCE = "requirements.txt of Mine"
 NO_SOLUTION = "error: No solution found when resolving dependencies\n  cause: "

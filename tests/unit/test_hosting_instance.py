@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from server.config import ServerSettings
-from server.hosting.environment import plan_environment
-from server.hosting.instance import base_folder, read_settings
-from server.hosting.module_settings import ModuleSettings, typed_settings
-from server.hosting.platform_info import PlatformInfo
-from server.hosting.scanner import Scanner
-from server.hosting.settings_file import ModuleSettingsError
+from server.hosting.install.environment import plan_environment
+from server.hosting.settings.instance import base_folder, read_settings
+from server.hosting.settings.module_settings import ModuleSettings, typed_settings
+from server.hosting.settings.platform_info import PlatformInfo
+from server.hosting.settings.scanner import Scanner
+from server.hosting.settings.settings_file import ModuleSettingsError
 
 LINUX = PlatformInfo(os="linux", architecture="x86_64", os_name="ubuntu")
 BASE: dict[str, Any] = {

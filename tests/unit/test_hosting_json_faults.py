@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from server.hosting.settings_file import ModuleSettingsError, read_file
+from server.hosting.settings.settings_file import ModuleSettingsError, read_file
 
 GOOD = """{
   // a comment with "quotes"

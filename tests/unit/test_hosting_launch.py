@@ -7,17 +7,12 @@ from typing import Any
 import pytest
 
 from server.config import ROOT
-from server.hosting.interpreter import (
-    NoInterpreterError,
-    find_interpreter,
-    system_interpreter,
-    wanted_version,
-)
-from server.hosting.launch_environment import Launch, launch_environment
-from server.hosting.launch_plan import LaunchError, launch_plan
-from server.hosting.macros import Macros
-from server.hosting.module_settings import ModuleSettings, typed_settings
-from server.hosting.settings_file import RawSettings
+from server.hosting.install.interpreter import NoInterpreterError, find_interpreter, system_interpreter, wanted_version
+from server.hosting.process.launch_environment import Launch, launch_environment
+from server.hosting.process.launch_plan import LaunchError, launch_plan
+from server.hosting.settings.macros import Macros
+from server.hosting.settings.module_settings import ModuleSettings, typed_settings
+from server.hosting.settings.settings_file import RawSettings
 
 MACROS = Macros({"%CURRENT_MODULE_PATH%": "/m/Mine"})
 LAUNCH = Launch("launch-1", "s3cret", 4567)

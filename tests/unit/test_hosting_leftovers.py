@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from server.hosting.leftovers import LaunchRecord, living_server
+from server.hosting.process.leftovers import LaunchRecord, living_server
 
 NOBODY = {"pid": 2**40, "create_time": 1.0}
 

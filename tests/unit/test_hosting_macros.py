@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from server.config import ServerSettings
-from server.hosting.macros import Macros, macros_for
-from server.hosting.platform_info import PlatformInfo
+from server.hosting.settings.macros import Macros, macros_for
+from server.hosting.settings.platform_info import PlatformInfo
 
 
 @pytest.fixture

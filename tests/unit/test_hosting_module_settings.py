@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from server.hosting.module_settings import ModuleSettings, salvaged_settings, typed_settings
-from server.hosting.platform_info import PlatformInfo
-from server.hosting.settings_file import ModuleSettingsError, RawSettings, read_module
+from server.hosting.settings.module_settings import ModuleSettings, salvaged_settings, typed_settings
+from server.hosting.settings.platform_info import PlatformInfo
+from server.hosting.settings.settings_file import ModuleSettingsError, RawSettings, read_module
 
 LINUX = PlatformInfo(os="linux", architecture="x86_64", os_name="ubuntu")
 SMALLEST: dict[str, Any] = {

@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from server.hosting.module_log import ModuleLog, split_level
-from server.hosting.output_lines import LINES_PER_READ, LineSplitter, RateLimit
+from server.hosting.process.module_log import ModuleLog, split_level
+from server.hosting.process.output_lines import LINES_PER_READ, LineSplitter, RateLimit
 from server.log_book import LogBook
 
 

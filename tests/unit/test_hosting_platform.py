@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from server.hosting.platform_info import PlatformInfo, device_name, distribution_id
+from server.hosting.settings.platform_info import PlatformInfo, device_name, distribution_id
 
 LINUX = PlatformInfo(os="linux", architecture="x86_64", os_name="ubuntu")
 ARM = PlatformInfo(os="linux", architecture="arm64", os_name="debian")

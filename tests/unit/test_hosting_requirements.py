@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from server.hosting.gpu import Accelerators, cuda_version
-from server.hosting.platform_info import PlatformInfo
-from server.hosting.requirements_file import (
+from server.hosting.install.gpu import Accelerators, cuda_version
+from server.hosting.install.requirements_file import (
     candidates,
     choose_file,
     package_name,
     read_requirements,
     without_package,
 )
+from server.hosting.settings.platform_info import PlatformInfo
 
 LINUX = PlatformInfo(os="linux", architecture="x86_64", os_name="ubuntu")
 MAC = PlatformInfo(os="macos", architecture="arm64", os_name="macos")

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from server.config import ServerSettings
-from server.hosting.platform_info import detect_platform
-from server.hosting.scanner import Scanner
+from server.hosting.settings.platform_info import detect_platform
+from server.hosting.settings.scanner import Scanner
 from tests.support.hosting_modules import write_module
 from tests.support.unreadable import no_descriptors, unreadable
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from server.hosting.platform_info import PlatformInfo
-from server.hosting.settings_file import (
+from server.hosting.settings.platform_info import PlatformInfo
+from server.hosting.settings.settings_file import (
     ModuleSettingsError,
     candidate_files,
     find_line,

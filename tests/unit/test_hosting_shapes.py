@@ -7,9 +7,9 @@ import msgspec
 import pytest
 
 from server.hosting.catalogue import module_config, module_description, wire_time
-from server.hosting.explore_page import ExplorePage, cut_page, read_page
-from server.hosting.module_settings import ModuleSettings, typed_settings
-from server.hosting.settings_file import RawSettings
+from server.hosting.settings.explore_page import ExplorePage, cut_page, read_page
+from server.hosting.settings.module_settings import ModuleSettings, typed_settings
+from server.hosting.settings.settings_file import RawSettings
 from server.hosting.state import Standing, State, compatible_word
 
 PAGE = """<html><style>

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from server.hosting.silence import SilenceWatch
+from server.hosting.process.silence import SilenceWatch
 
 
 class Clock:

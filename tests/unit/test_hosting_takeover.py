@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from server.hosting.launch_plan import LaunchPlan
-from server.hosting.module_settings import ModuleSettings, typed_settings
-from server.hosting.recipe_fingerprint import recipe_fingerprint
-from server.hosting.settings_file import RawSettings
+from server.hosting.process.launch_plan import LaunchPlan
+from server.hosting.process.recipe_fingerprint import recipe_fingerprint
+from server.hosting.settings.module_settings import ModuleSettings, typed_settings
+from server.hosting.settings.settings_file import RawSettings
 
 NOTED = "743a43b60e46787b4470888b2e311033374050d59f12e0c166d2f8af110077fc"
 """Of the settings below, by the first version that took processes over. A new setting must not change it: see
-``_ADDED_SETTINGS`` in ``hosting/recipe_fingerprint.py``."""
+``_ADDED_SETTINGS`` in ``hosting/process/recipe_fingerprint.py``."""
 PLAN = LaunchPlan(["/python", "-u", "adapter.py"], Path("/modules/M"))
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from server.config import ServerSettings
-from server.hosting.install_command import install_modules
-from server.hosting.platform_info import detect_platform
-from server.hosting.scanner import FoundModule, Scanner
-from server.hosting.unused_environments import how_to_delete, unused_environments
+from server.hosting.install.install_command import install_modules
+from server.hosting.install.unused_environments import how_to_delete, unused_environments
+from server.hosting.settings.platform_info import detect_platform
+from server.hosting.settings.scanner import FoundModule, Scanner
 from tests.support.hosting_modules import write_module
 
 

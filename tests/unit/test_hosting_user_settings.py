@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from server.hosting.user_settings import SettingError, save
+from server.hosting.settings.user_settings import SettingError, save
 
 PORTS = {"A": {("LaunchSettings", "AutoStart"): False}}
 

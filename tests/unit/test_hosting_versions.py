@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from server.hosting.versions import in_range, version_key
+from server.hosting.settings.versions import in_range, version_key
 
 
 def test_the_order_of_versions() -> None:

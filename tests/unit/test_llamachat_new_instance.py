@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from new_instance import InstanceError, exists, main, make, model_variables
 
-from server.hosting.instance import base_folder, read_settings
-from server.hosting.module_settings import typed_settings
-from server.hosting.platform_info import PlatformInfo
-from server.hosting.user_settings import save
+from server.hosting.settings.instance import base_folder, read_settings
+from server.hosting.settings.module_settings import typed_settings
+from server.hosting.settings.platform_info import PlatformInfo
+from server.hosting.settings.user_settings import save
 from tests.support.llamachat_worker import MODULE, TINY_MODEL
 
 LINUX = PlatformInfo(os="linux", architecture="x86_64", os_name="ubuntu")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from chat.user_settings import SettingsFileError, write_environment
 
-from server.hosting.user_settings import SettingError, save
+from server.hosting.settings.user_settings import SettingError, save
 
 NAME = "CPAI_MODULE_LLAMA_MODEL_FILENAME"
 

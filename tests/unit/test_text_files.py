@@ -13,10 +13,10 @@ from codeproject_ai_sdk.texts import read_text
 
 from installer.wheels import indexes_named_in
 from server.config import load_settings
-from server.hosting.explore_page import read_page
-from server.hosting.requirements_file import read_requirements
-from server.hosting.settings_file import ModuleSettingsError, read_file
-from server.hosting.user_settings import save
+from server.hosting.install.requirements_file import read_requirements
+from server.hosting.settings.explore_page import read_page
+from server.hosting.settings.settings_file import ModuleSettingsError, read_file
+from server.hosting.settings.user_settings import save
 
 SAVED_AS = {
     "UTF-8": (b"", "utf-8"),

@@ -1,0 +1,33 @@
+"""One command with everything that belongs to it, as the local broker keeps it in memory."""
+
+from __future__ import annotations
+
+from ...commands.command import Command, Payload
+from ...commands.reply_buffer import Event, ReplyBuffer
+from .waiting import Waiting
+
+
+class Entry:
+    """A command, its payload and its reply buffer, and how far they are on disk."""
+
+    def __init__(self, command: Command, payload: Payload, max_bytes: int) -> None:
+        self.command = command
+        self.next: Command | None = None
+        """The record after a transition that is still being written to disk."""
+        self.payload = payload
+        self.buffer = ReplyBuffer(max_bytes)
+        self.unwritten: list[Event] = []
+        """Events of a long command that are not in the store yet."""
+        self.unsaved = False
+        """The record in the store is behind this one."""
+        self.payload_stored = False
+        self.chunks = 0
+        """How many batches of events the store has."""
+        self.changed = Waiting()
+        self.passed = Waiting()
+        """For who waits for a milestone only: most events of a buffer are none."""
+
+    @property
+    def latest(self) -> Command:
+        """The record with the transition that is under way."""
+        return self.next or self.command

@@ -1,0 +1,143 @@
+"""Module processes that a server which was killed left behind: found again at the next start, and adopted or ended.
+
+Every server keeps one small file with what it has launched, named by its own process. Everything here blocks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from pathlib import Path
+
+import msgspec
+import psutil
+
+from ...file_look import why
+from .process_tree import ProcessIdentity, carriers, end_all, identify, is_alive
+
+_FOLDER = "launched"
+
+
+class LaunchNote(msgspec.Struct):
+    """One launch. ``process`` is ``None`` while it is being started.
+
+    ``secret`` is what the process proves itself with, empty when it cannot come back by itself (published SDK);
+    ``recipe`` is the fingerprint of how it was started.
+    """
+
+    launch_id: str
+    module_id: str = ""
+    queue: str = ""
+    secret: str = ""
+    recipe: str = ""
+    process: ProcessIdentity | None = None
+
+
+class Launched(msgspec.Struct):
+    """What one server has launched."""
+
+    server: ProcessIdentity
+    launches: list[LaunchNote] = []
+
+
+class LaunchRecord:
+    """What this server has launched, kept in ``<data dir>/launched/<pid>.json``."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._folder = data_dir / _FOLDER
+        self.path = self._folder / f"{os.getpid()}.json"
+        self._lock = threading.Lock()
+        self._launched: dict[str, LaunchNote] = {}
+        self._server: ProcessIdentity | None = None
+        self.unreadable: dict[Path, str] = {}
+        """Notes of earlier servers that could not be read, and why."""
+
+    def add(self, note: LaunchNote) -> None:
+        """Note a launch before its process exists, so that there is no moment in which it could be missed."""
+        with self._lock:
+            self._launched[note.launch_id] = note
+            self._write()
+
+    def started(self, launch_id: str, pid: int) -> None:
+        """Note the process of a launch."""
+        with self._lock:
+            if launch_id in self._launched:
+                self._launched[launch_id].process = identify(pid)
+                self._write()
+
+    def remove(self, launch_id: str) -> None:
+        """Forget a launch: nothing is left of its processes."""
+        with self._lock:
+            self._launched.pop(launch_id, None)
+            self._write()
+
+    def take_leftovers(self) -> tuple[list[LaunchNote], int]:
+        """Return the processes of servers that are gone which can be adopted, and how many others were ended."""
+        orphans: list[LaunchNote] = []
+        ended = 0
+        for path in sorted(self._folder.glob("*.json")):
+            try:
+                record = msgspec.json.decode(path.read_bytes(), type=Launched)
+            except msgspec.DecodeError:
+                record = None
+            except OSError as error:
+                self.unreadable[path] = why(error)  # it stays for the next start
+                continue
+            if record is not None and is_alive(record.server):
+                continue
+            if record is not None:
+                adoptable = [note for note in record.launches if _can_be_adopted(note)]
+                for note in adoptable:
+                    self.add(note)
+                orphans += adoptable
+                ended += end_launches([note for note in record.launches if note not in adoptable])
+            with contextlib.suppress(OSError):
+                path.unlink()
+        return orphans, ended
+
+    def close(self) -> None:
+        """Take the file away if nothing is left."""
+        with self._lock, contextlib.suppress(OSError):
+            if not self._launched:
+                self.path.unlink()
+
+    def _write(self) -> None:
+        self._server = self._server or identify(os.getpid())
+        if self._server is None:
+            return
+        self._folder.mkdir(parents=True, exist_ok=True)
+        partial = self.path.with_suffix(".new")
+        partial.touch(mode=0o600)
+        partial.write_bytes(msgspec.json.encode(Launched(self._server, list(self._launched.values()))))
+        partial.replace(self.path)
+
+
+def living_server(data_dir: Path) -> int | None:
+    """Return the process of another server that runs on this data folder and has launched something; ``None`` if none.
+
+    Raises ``OSError`` when nobody can tell.
+    """
+    for path in sorted((data_dir / _FOLDER).glob("*.json")):
+        try:
+            server = msgspec.json.decode(path.read_bytes(), type=Launched).server
+        except (FileNotFoundError, msgspec.DecodeError):
+            continue
+        if server.pid != os.getpid() and is_alive(server):
+            return server.pid
+    return None
+
+
+def _can_be_adopted(note: LaunchNote) -> bool:
+    return bool(note.secret) and note.process is not None and is_alive(note.process)
+
+
+def end_launches(notes: list[LaunchNote]) -> int:
+    """End what these launches have left, and return how many processes that were."""
+    found = {process.pid: process for process in carriers({note.launch_id for note in notes})}
+    for note in notes:
+        if note.process is not None and is_alive(note.process):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                found[note.process.pid] = psutil.Process(note.process.pid)
+    end_all(found.values(), 2.0)
+    return len(found)

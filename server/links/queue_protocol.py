@@ -1,0 +1,165 @@
+"""The queue protocol: the HTTP long poll that modules with the published SDK speak.
+
+They ask ``GET /v1/queue/{queue}`` for a request and post the answer to ``/v1/queue/{reqid}``. Only this machine may.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from ..commands.broker import Claim
+from ..commands.command import Command, Payload, UploadedFile
+from ..commands.control import CANCEL, PROBE, QUIT
+from ..commands.dispatcher import Dispatcher
+from ..commands.workers import Worker, WorkerRegistry
+from ..http.envelope import error, json_answer
+from ..http.guard import is_loopback
+from .queue_followers import QueueLongCommands
+
+HOLD_SECONDS = 11.0
+"""An idle poll is held this long, then answered 204: safely below the 15 s after which the SDK gives up."""
+
+
+class QueueProtocol:
+    """The routes under ``/v1/queue``."""
+
+    def __init__(self, dispatcher: Dispatcher, workers: WorkerRegistry) -> None:
+        self._dispatcher = dispatcher
+        self._workers = workers
+        self._long = QueueLongCommands(dispatcher)
+
+    def add_to(self, app: web.Application) -> None:
+        """Register the routes."""
+        app.router.add_get("/v1/queue/{queue}", self._take_request)
+        app.router.add_post("/v1/queue/updatemodulestatus/{module_id}", self._status)
+        app.router.add_post("/v1/queue/{command_id}", self._answer)
+
+    async def close(self) -> None:
+        """Stop following long commands."""
+        await self._long.close()
+
+    async def _take_request(self, request: web.Request) -> web.StreamResponse:
+        module_id = request.query.get("moduleId", "")
+        if not is_loopback(request) or not module_id:
+            return error("Only modules on this machine may poll, and they must send moduleId.", status=400, code=400)
+        worker = self._worker(module_id, request.match_info["queue"])
+        if worker.kind != "queue":
+            worker.kind, worker.connected = "queue", True
+            self._dispatcher.set_room(worker, worker.parallelism, 1)
+            await self._long.go_on(worker)
+        await self._workers.note_contact(worker)
+        claim = await self._dispatcher.claim(worker, HOLD_SECONDS)
+        if claim is None:
+            return web.Response(status=204)
+        if request.transport is None or request.transport.is_closing():
+            await self._dispatcher.put_back(worker, claim.command.command_id)
+            return web.Response(status=204)
+        return await self._hand_over(request, worker, claim)
+
+    async def _hand_over(self, request: web.Request, worker: Worker, claim: Claim) -> web.StreamResponse:
+        command = claim.command
+        if command.control and command.name == QUIT:
+            output = msgspec.Raw(b'{"success":true}')
+            await self._dispatcher.finish(worker, command.command_id, True, output)
+        try:
+            if claim.payload.files:  # they may be large, and on disk
+                payload = await asyncio.to_thread(_wire_payload, command.name, claim.payload)
+            else:
+                payload = _wire_payload(command.name, claim.payload)
+            answer = json_answer({"reqid": command.command_id, "reqtype": command.name, "payload": payload})
+        except Exception as error:  # it alone fails: another poll would end in the same way
+            text = f"The command cannot be sent to the module: {error}"
+            await self._dispatcher.refuse(worker, command.command_id, text)
+            return web.Response(status=204)
+        return await self._sent(request, worker, command, answer)
+
+    async def _sent(
+        self, request: web.Request, worker: Worker, command: Command, answer: web.Response
+    ) -> web.StreamResponse:
+        """Send a request to its module; when the module has gone away meanwhile, it is queued again."""
+        try:
+            await answer.prepare(request)
+            await answer.write_eof()
+        except BaseException:
+            returned = self._dispatcher.put_back(worker, command.command_id, counted=True)
+            await asyncio.shield(asyncio.ensure_future(returned))
+            raise
+        return answer
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        if not is_loopback(request):
+            return error("Only modules on this machine may answer.", status=403, code=403)
+        command_id = request.match_info["command_id"]
+        worker = self._workers.get(await self._dispatcher.worker_of(command_id) or "")
+        body = await request.read()
+        output = _json_object(body)
+        if output is None:
+            return web.Response(status=500)
+        if worker is None:
+            return web.Response(status=400, text="failure to set response.")
+        await self._workers.note_contact(worker)
+        accepted = await self._take_answer(worker, command_id, output, body)
+        if not accepted:
+            return web.Response(status=400, text="failure to set response.")
+        return web.Response(text="Response saved.")
+
+    async def _take_answer(self, worker: Worker, command_id: str, output: dict[str, Any], body: bytes) -> bool:
+        control = any(output.get("command") == name for name in (PROBE, CANCEL))
+        if isinstance(output.get("statusData"), dict):
+            worker.status_data = msgspec.Raw(msgspec.json.encode(output["statusData"]))
+        if not control and output.get("commandStatus") == "running" and output.get("commandId") == command_id:
+            await self._long.follow(worker, command_id, str(output.get("inferenceDevice", "CPU")))
+            return True
+        if not control and await self._long.refused_as_busy(worker, command_id, output):
+            return True
+        return await self._dispatcher.finish(worker, command_id, bool(output.get("success")), msgspec.Raw(body))
+
+    async def _status(self, request: web.Request) -> web.Response:
+        worker = self._workers.of_module(request.match_info["module_id"])
+        form = await request.post()
+        text = form.get("statusData")
+        if worker is None or not isinstance(text, str) or _json_object(text.encode()) is None:
+            return web.Response(status=404, text="Module status data not updated")
+        worker.status_data = msgspec.Raw(text.encode())
+        await self._workers.note_contact(worker)
+        return web.Response(text="Module status updated")
+
+    def _worker(self, module_id: str, queue: str) -> Worker:
+        worker = self._workers.of_module(module_id)
+        if worker is None:
+            worker = Worker(worker_id=f"external:{module_id}", module_id=module_id, queue=queue, parallelism=64)
+            self._workers.add(worker)
+        return worker
+
+
+def _json_object(body: bytes) -> dict[str, Any] | None:
+    try:
+        value = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _wire_payload(name: str, payload: Payload) -> dict[str, Any]:
+    return {
+        "command": name,
+        "values": payload.values,
+        "files": [_wire_file(file) for file in payload.files],
+        "urlSegments": payload.segments,
+    }
+
+
+def _wire_file(file: UploadedFile) -> dict[str, Any]:
+    data = file.data if file.path is None else Path(file.path).read_bytes()
+    return {
+        "name": file.name,
+        "filename": file.filename,
+        "contentType": file.content_type,
+        "data": base64.b64encode(data or b"").decode(),
+    }
