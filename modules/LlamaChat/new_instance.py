@@ -60,7 +60,7 @@ def exists(name: str, modules_dir: Path = MODULE_DIR.parent) -> bool:
         return False
     path = modules_dir / taken[0] / SETTINGS_FILE
     try:
-        known = json.loads(path.read_text("utf-8-sig"))["Modules"][name]["InstanceOf"] == MODULE_DIR.name
+        known = json.loads(path.read_bytes())["Modules"][name]["InstanceOf"] == MODULE_DIR.name
     except (OSError, ValueError, KeyError, TypeError):
         known = False
     if not known:

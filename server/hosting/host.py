@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
+from typing import Any
 
 from ..commands.dispatcher import Dispatcher
 from ..commands.routing import RouteTable
@@ -62,7 +63,7 @@ class ModuleHost:
         self._unsaved = ""
         self._modules: dict[Path, HostedModule] = {}
         self._unsettled: dict[Path, FoundModule] = {}
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
         self._told_unused: set[Path] = set()
         self._orphans: dict[str, Orphan] = {}
         self._scanning = asyncio.Lock()
@@ -110,7 +111,8 @@ class ModuleHost:
         await self._end_strays()
         watch = FolderWatch(self._watched, self._look_again, self._watching_failed)
         works = (watch.run(), self._see_external(), self._tell_unused_environments())
-        self._tasks = [asyncio.create_task(work) for work in works]
+        for work in works:
+            self._begin(work)
 
     async def stop(self) -> None:
         """Stop all modules side by side; no process is left when this returns."""
@@ -283,7 +285,7 @@ class ModuleHost:
             module = self._modules.pop(folder)
             self._book.add(f"The module {module.module_id} was removed.")
             await module.remove()
-            self._tasks.append(asyncio.create_task(self._tell_unused_environments()))
+            self._begin(self._tell_unused_environments())
         changed = {folder: module for folder, module in found.items() if self._has_changed(module)}
         settled = {folder for folder, module in changed.items() if self._is_settled(folder, module)}
         for folder in settled:
@@ -314,6 +316,12 @@ class ModuleHost:
         else:
             self._book.add(f"The files of the module {found.module_id} have changed.")
             await module.reload(found)
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Let it run beside everything else until it ends or the host stops."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _tell_unused_environments(self) -> None:
         """Name what removed modules have left behind, each once."""

@@ -13,6 +13,7 @@ from server.hosting.settings.user_settings import SettingError, save
 NAME = "CPAI_MODULE_LLAMA_MODEL_FILENAME"
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
 @pytest.mark.parametrize(
     "before",
     [
@@ -22,12 +23,12 @@ NAME = "CPAI_MODULE_LLAMA_MODEL_FILENAME"
         '\ufeff{"modules": {"llamachat": {"environmentvariables": {"cpai_module_llama_model_filename": "old"}}}}',
     ],
 )
-def test_both_write_the_same(tmp_path: Path, before: str | None) -> None:
+def test_both_write_the_same(tmp_path: Path, before: str | None, encoding: str) -> None:
     files = [tmp_path / name / "modulesettings.json" for name in ("server", "module")]
     for file in files:
         file.parent.mkdir()
         if before is not None:
-            file.write_text(before, "utf-8")
+            file.write_text(before, encoding)
     save(files[0], {"LlamaChat": {("EnvironmentVariables", NAME): "@é.gguf"}})
     assert write_environment(files[1].parent, "LlamaChat", {NAME: "@é.gguf"}) == files[1]
     assert files[0].read_bytes() == files[1].read_bytes()

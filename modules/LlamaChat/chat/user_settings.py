@@ -49,7 +49,7 @@ def read_environment(data_dir: Path, module_id: str) -> dict[str, str]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        settings = json.loads(path.read_text("utf-8-sig"))
+        settings = json.loads(path.read_bytes())  # in any of the encodings that editors save
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as problem:

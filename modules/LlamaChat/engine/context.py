@@ -74,7 +74,11 @@ class Context:
         self._outputs: dict[int, int] = {}  # batch index → row of the logits
         self._logits: Logits | None = None
         can_cut = model.can_rewind and not self._window and model.rope_type in _ONE_POSITION
-        can_cut = can_cut and self._knows_states()
+        try:
+            can_cut = can_cut and self._knows_states()
+        except BaseException:
+            self.close()
+            raise
         self.piece_tokens = PIECE_TOKENS if can_cut else 0
         self.state_format = (
             *(llama_cpp.__version__, llama_cpp.LLAMA_STATE_SEQ_VERSION, self.piece_tokens),
