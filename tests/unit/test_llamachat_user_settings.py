@@ -13,14 +13,14 @@ from server.hosting.settings.user_settings import SettingError, save
 NAME = "CPAI_MODULE_LLAMA_MODEL_FILENAME"
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 @pytest.mark.parametrize(
     "before",
     [
         None,
         "{}",
         '{"Modules": {"LlamaChat": {"LaunchSettings": {"AutoStart": false}}, "Other": {}}, "More": [1]}',
-        '\ufeff{"modules": {"llamachat": {"environmentvariables": {"cpai_module_llama_model_filename": "old"}}}}',
+        '{"modules": {"llamachat": {"environmentvariables": {"cpai_module_llama_model_filename": "old"}}}}',
     ],
 )
 def test_both_write_the_same(tmp_path: Path, before: str | None, encoding: str) -> None:
