@@ -27,6 +27,7 @@ from .data_folder import DataFolder
 from .descriptors import room_for_connections
 from .hosting.host import ModuleHost
 from .http.application import add_module_routes, new_application, own_paths
+from .http.audience import Audience, declare
 from .http.connections import ConnectionLimits, Connections
 from .http.request_body import BodyReader
 from .links.channel import Channel
@@ -70,9 +71,10 @@ class App:
         polls = CommandPolls(self.dispatcher, self.routes)
         timeout = self.settings.response_timeout
         module_routes = ModuleRoutes(self.dispatcher, self.routes, polls, bodies, timeout)
-        app = new_application(self.settings, self.log, module_routes.handle)
+        app = new_application(self.settings, self.log)
         app.middlewares.insert(0, self.connections.middleware)
-        app.router.add_get("/v1/channel", Channel(self.dispatcher, self.workers, self.log).handle)
+        channel = Channel(self.dispatcher, self.workers, self.log)
+        declare(app, "GET", "/v1/channel", channel.handle, Audience.MODULE, effects=True)
         self.queue_protocol.add_to(app)
         CommandRoutes(self.dispatcher).add_to(app)
         ServerStatus(self.settings.compatible_version, self.dispatcher).add_to(app)

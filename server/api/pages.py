@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from ..http.audience import Audience, declare, declare_folder
 
 _PAGES = ("explorer.html", "chat.html")
 
@@ -18,11 +21,14 @@ def add_pages(app: web.Application, folder: Path) -> None:
     def page(path: Path) -> web.FileResponse:
         return web.FileResponse(path, headers={"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"})
 
-    async def named(request: web.Request) -> web.FileResponse:
-        path = folder / request.path.lstrip("/")
-        if not path.is_file():
-            raise web.HTTPNotFound
-        return page(path)
+    def named(name: str) -> Handler:
+        async def answer(request: web.Request) -> web.FileResponse:
+            path = folder / name
+            if not path.is_file():
+                raise web.HTTPNotFound
+            return page(path)
+
+        return answer
 
     async def ask_again(request: web.Request, response: web.StreamResponse) -> None:
         """After an upgrade no page may mix old and new files; an unchanged one still costs only a 304."""
@@ -30,7 +36,7 @@ def add_pages(app: web.Application, folder: Path) -> None:
             response.headers.setdefault("Cache-Control", "no-cache")
 
     app.on_response_prepare.append(ask_again)
-    app.router.add_get("/", home)
+    declare(app, "GET", "/", home, Audience.ANYBODY)
     for name in _PAGES:
-        app.router.add_get(f"/{name}", named)
-    app.router.add_static("/assets", folder / "assets")
+        declare(app, "GET", f"/{name}", named(name), Audience.ANYBODY)
+    declare_folder(app, "/assets", folder / "assets", Audience.ANYBODY)

@@ -1,4 +1,4 @@
-"""Who is asking: API keys, the address allow-list, and the checks that keep other web pages out."""
+"""Who is asking, and whether the route serves them: keys, addresses, and the checks that keep other web pages out."""
 
 from __future__ import annotations
 
@@ -10,12 +10,17 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from ..config import ServerSettings
+from .audience import Audience, declaration_of
 from .envelope import error
 
 ANONYMOUS = "anonymous"
 _OWNER = web.RequestKey("owner", str)
 _LOOPBACK_NAMES = {"localhost", "127.0.0.1", "::1", ""}
-_OPEN_PATHS = {"/healthz", "/readyz"}
+_KEY_NEEDED = "An API key is needed: send it as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'."
+_ADMINISTRATORS_ONLY = (
+    "Only an administrator may do this: with API keys, an owner that the server's setting 'administrators' names; "
+    "without, whoever is on this machine."
+)
 
 
 def owner_of(request: web.Request) -> str:
@@ -45,21 +50,41 @@ def owner_middleware(settings: ServerSettings) -> Middleware:
         if refusal is not None:
             return refusal
         owner = _owner(request, settings)
-        if owner is None and not _needs_no_key(request):
-            text = "An API key is needed: send it as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'."
-            return error(text, status=401, code=401)
         request[_OWNER] = owner or ANONYMOUS
-        return await handler(request)
+        refusal = _audience_refusal(request, settings, owner)
+        return await handler(request) if refusal is None else refusal
 
     return check
 
 
-def _needs_no_key(request: web.Request) -> bool:
-    """Module processes on this machine prove themselves otherwise; probes and pages show nothing private."""
-    path = request.path
-    if path.startswith(("/v1/queue", "/v1/channel", "/v1/log")) and is_loopback(request):
-        return True
-    return path in _OPEN_PATHS or (request.method == "GET" and not path.startswith("/v1/"))
+def _audience_refusal(request: web.Request, settings: ServerSettings, owner: str | None) -> web.Response | None:
+    """Refuse who is not among those that the route serves; what was not declared serves nobody."""
+    found = declaration_of(request)
+    if found is None:
+        nothing_there = request.match_info.http_exception is not None
+        return None if nothing_there else _refused(f"'{request.path}' is open to nobody.", 403)
+    if found.audience is Audience.ANYBODY:
+        return None
+    if found.audience is Audience.MODULE:
+        return _module_refusal(request)
+    if owner is None:
+        return _refused(_KEY_NEEDED, 401)
+    if found.audience is Audience.ADMINISTRATOR and not may_administer(request, settings):
+        return _refused(_ADMINISTRATORS_ONLY, 403)
+    return None
+
+
+def _module_refusal(request: web.Request) -> web.Response | None:
+    """Let in what may be a module process: a program on this machine. Browsers say of themselves what they are."""
+    if not is_loopback(request):
+        return _refused("Only module processes on this machine may use this.", 403)
+    if "Origin" in request.headers or "Sec-Fetch-Site" in request.headers:
+        return _refused("No web page may use this: it is for module processes.", 403)
+    return None
+
+
+def _refused(text: str, status: int) -> web.Response:
+    return error(text, status=status, code=status)
 
 
 def _owner(request: web.Request, settings: ServerSettings) -> str | None:

@@ -18,6 +18,7 @@ from ..commands.command import Command, Payload, UploadedFile
 from ..commands.control import CANCEL, PROBE, QUIT
 from ..commands.dispatcher import Dispatcher
 from ..commands.workers import Worker, WorkerRegistry
+from ..http.audience import Audience, declare
 from ..http.envelope import error, json_answer
 from ..http.guard import is_loopback
 from .queue_followers import QueueLongCommands
@@ -36,9 +37,9 @@ class QueueProtocol:
 
     def add_to(self, app: web.Application) -> None:
         """Register the routes."""
-        app.router.add_get("/v1/queue/{queue}", self._take_request)
-        app.router.add_post("/v1/queue/updatemodulestatus/{module_id}", self._status)
-        app.router.add_post("/v1/queue/{command_id}", self._answer)
+        declare(app, "GET", "/v1/queue/{queue}", self._take_request, Audience.MODULE, effects=True)
+        declare(app, "POST", "/v1/queue/updatemodulestatus/{module_id}", self._status, Audience.MODULE)
+        declare(app, "POST", "/v1/queue/{command_id}", self._answer, Audience.MODULE)
 
     async def close(self) -> None:
         """Stop following long commands."""

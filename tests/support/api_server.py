@@ -55,7 +55,7 @@ class ApiServer:
         polls = CommandPolls(self.dispatcher, self.routes)
         modules = ModuleRoutes(self.dispatcher, self.routes, polls, bodies, self.settings.response_timeout)
         self.queue_protocol = QueueProtocol(self.dispatcher, self.workers)
-        self.app = new_application(self.settings, self.log, modules.handle)
+        self.app = new_application(self.settings, self.log)
         self.queue_protocol.add_to(self.app)
         CommandRoutes(self.dispatcher).add_to(self.app)
         ServerStatus(self.settings.compatible_version, self.dispatcher).add_to(self.app)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from ...http.audience import Audience, declare
 from ...http.bad_request import whole_number
 from ...http.envelope import error, ok
 from ...http.request_body import BodyReader
@@ -19,8 +20,8 @@ class LogRoutes:
 
     def add_to(self, app: web.Application) -> None:
         """Register the routes."""
-        app.router.add_post("/v1/log", self._add)
-        app.router.add_get("/v1/log/list", self._entries)
+        declare(app, "POST", "/v1/log", self._add, Audience.OWNER)
+        declare(app, "GET", "/v1/log/list", self._entries, Audience.OWNER)
 
     async def _add(self, request: web.Request) -> web.Response:
         payload = await self._bodies.read(request, [])

@@ -7,13 +7,14 @@ from typing import Any
 from aiohttp import web
 
 from ...hosting.host import ModuleHost
+from ...http.audience import Audience, declare
 from ...http.envelope import error, ok
 
 _NONE_INSTALLED = "No backend modules have been registered yet"
 
 
 def add_routes(app: web.Application, host: ModuleHost) -> None:
-    """Register the routes, each with and without a trailing slash."""
+    """Register the routes."""
     lists = _ModuleLists(host)
     handlers = {
         "/v1/module/list": lists.installed,
@@ -28,8 +29,7 @@ def add_routes(app: web.Application, host: ModuleHost) -> None:
         "/v1/server/status/analysis/list": lists.statuses,
     }
     for path, handler in handlers.items():
-        app.router.add_get(path, handler)
-        app.router.add_get(f"{path}/", handler)
+        declare(app, "GET", path, handler, Audience.OWNER)
 
 
 class _ModuleLists:

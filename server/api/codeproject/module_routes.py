@@ -40,7 +40,7 @@ class ModuleRoutes:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer a request to a path that no part of the server itself serves."""
         received = time.monotonic()
-        path = request.path.lstrip("/")[len("v1/") :].strip("/")
+        path = request.match_info["module_route"]
         polled = self._poll_of(path)
         match = None if polled else self._routes.match(path)
         if polled is None and match is None:

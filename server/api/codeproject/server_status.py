@@ -12,6 +12,7 @@ from aiohttp import web
 
 from ... import __version__
 from ...commands.dispatcher import Dispatcher
+from ...http.audience import Audience, declare
 from ...http.envelope import error, ok
 
 _INDEX = "This is Millrace's HTTP API; docs/http-api.md describes it. These addresses are good to begin with."
@@ -35,14 +36,13 @@ class ServerStatus:
     def add_to(self, app: web.Application) -> None:
         """Register the routes."""
         for prefix in ("/v1/server/status", "/v1/status"):
-            app.router.add_get(f"{prefix}/ping", self._ping)
-            app.router.add_get(f"{prefix}/version", self._ping)
-            app.router.add_get(f"{prefix}/updateavailable", self._update)
-            app.router.add_get(f"{prefix}/system-status", self._system)
-        for path in ("/v1", "/v1/"):
-            app.router.add_get(path, self._index)
-        app.router.add_get("/healthz", self._healthy)
-        app.router.add_get("/readyz", self._ready)
+            declare(app, "GET", f"{prefix}/ping", self._ping, Audience.OWNER)
+            declare(app, "GET", f"{prefix}/version", self._ping, Audience.OWNER)
+            declare(app, "GET", f"{prefix}/updateavailable", self._update, Audience.OWNER)
+            declare(app, "GET", f"{prefix}/system-status", self._system, Audience.OWNER)
+        declare(app, "GET", "/v1", self._index, Audience.OWNER)
+        declare(app, "GET", "/healthz", self._healthy, Audience.ANYBODY)
+        declare(app, "GET", "/readyz", self._ready, Audience.ANYBODY)
 
     async def _index(self, request: web.Request) -> web.Response:
         """What somebody sees who opens the address of the API itself."""

@@ -10,6 +10,7 @@ from ...commands.command import ENDED, LIVE, Command, CommandState
 from ...commands.dispatcher import Dispatcher
 from ...commands.errors import UnknownCommandError
 from ...commands.reply_buffer import Reply
+from ...http.audience import Audience, declare
 from ...http.bad_request import BadRequestError, shortened, whole_number
 from ...http.envelope import error, json_answer
 from ...http.guard import owner_of
@@ -28,10 +29,10 @@ class CommandRoutes:
 
     def add_to(self, app: web.Application) -> None:
         """Register the routes."""
-        app.router.add_get("/v1/commands", self._listing)
-        app.router.add_get("/v1/commands/{command_id}", self._record)
-        app.router.add_get("/v1/commands/{command_id}/events", self._events)
-        app.router.add_post("/v1/commands/{command_id}/cancel", self._cancel)
+        declare(app, "GET", "/v1/commands", self._listing, Audience.OWNER)
+        declare(app, "GET", "/v1/commands/{command_id}", self._record, Audience.OWNER)
+        declare(app, "GET", "/v1/commands/{command_id}/events", self._events, Audience.OWNER)
+        declare(app, "POST", "/v1/commands/{command_id}/cancel", self._cancel, Audience.OWNER)
 
     async def _listing(self, request: web.Request) -> web.Response:
         """Own commands, newest first; ``offset`` and ``limit`` page through them, ``state`` chooses among them."""

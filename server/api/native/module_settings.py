@@ -12,15 +12,11 @@ from ...hosting.catalogue import wire_settings, wire_variables
 from ...hosting.host import ModuleHost
 from ...hosting.settings.setting_names import AUTO_START, RESTART
 from ...hosting.settings.user_settings import SettingError
+from ...http.audience import Audience, declare
 from ...http.envelope import error, ok
-from ...http.guard import may_administer
 from ...http.request_body import BodyReader
 
 _PREFIXES = ("/v1/settings", "/v1/server/settings")
-_NOT_ALLOWED = (
-    "Only an administrator may change the settings of modules: with API keys, an owner that the server's setting "
-    "'administrators' names; without, whoever is on this machine."
-)
 
 
 class ModuleSettingsRoutes:
@@ -34,9 +30,9 @@ class ModuleSettingsRoutes:
     def add_to(self, app: web.Application) -> None:
         """Register the routes."""
         for prefix in _PREFIXES:
-            app.router.add_get(f"{prefix}/{{module_id}}", self._read)
-            app.router.add_post(f"{prefix}/{{module_id}}", self._change_one)
-            app.router.add_post(prefix, self._change_many)
+            declare(app, "GET", f"{prefix}/{{module_id}}", self._read, Audience.OWNER)
+            declare(app, "POST", f"{prefix}/{{module_id}}", self._change_one, Audience.ADMINISTRATOR)
+            declare(app, "POST", prefix, self._change_many, Audience.ADMINISTRATOR)
 
     async def _read(self, request: web.Request) -> web.Response:
         module_id = request.match_info["module_id"]
@@ -51,7 +47,7 @@ class ModuleSettingsRoutes:
         given = {item.key.lower(): item.value[0] for item in reversed(payload.values) if item.value}
         if not given.get("name") or "value" not in given:
             return error("Send the fields 'name' and 'value'.", status=400, code=400)
-        return await self._change(request, {request.match_info["module_id"]: {given["name"]: given["value"]}})
+        return await self._change({request.match_info["module_id"]: {given["name"]: given["value"]}})
 
     async def _change_many(self, request: web.Request) -> web.Response:
         """Change several settings at once: JSON such as ``{"LlamaChat": {"Parallelism": "2"}}``."""
@@ -64,11 +60,9 @@ class ModuleSettingsRoutes:
         except msgspec.DecodeError:
             text = 'Send JSON such as {"LlamaChat": {"Parallelism": "2"}}: module id, name, value.'
             return error(text, status=400, code=400)
-        return await self._change(request, changes)
+        return await self._change(changes)
 
-    async def _change(self, request: web.Request, changes: dict[str, dict[str, str]]) -> web.Response:
-        if not may_administer(request, self._settings):
-            return error(_NOT_ALLOWED, status=403, code=403)
+    async def _change(self, changes: dict[str, dict[str, str]]) -> web.Response:
         for module_id in changes:
             if self._host.settings_of(module_id) is None:
                 return error(f"No module with ID {module_id} found")
