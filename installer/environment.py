@@ -9,20 +9,21 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
-from . import uv
+from . import lock, uv
 from .layout import Layout
-from .progress import Progress, Step
+from .progress import Progress, Step, StepFailedError
 
 STAMP = "millrace-install.json"
 """Name of the file in the environment that says what was installed into it."""
 
 
 def fingerprint(layout: Layout) -> str:
-    """Hash of what decides the environment's contents: pyproject.toml, the checkout's place, its Python.
+    """Hash of what decides the environment's contents: pyproject.toml, the lock, the checkout's place, its Python.
 
     The place matters because the repository is installed in place. Raises OSError when there is no pyproject.toml.
     """
     digest = hashlib.sha256((layout.root / "pyproject.toml").read_bytes())
+    digest.update(_lock_of(layout).encode())
     digest.update(os.fsencode(layout.root))
     digest.update(_python_version(layout).encode())
     return digest.hexdigest()
@@ -60,12 +61,31 @@ def ensure(layout: Layout, progress: Progress, interpreter: Path, extras: Iterab
         progress.run(_make(layout, interpreter))
     program = uv.find(layout)
     if program is None:
-        progress.run(_get_uv(layout))
+        _run_locked(progress, _get_locked_uv(layout), _get_uv(layout))
         program = layout.tool("uv")
-    progress.run(_install(layout, program, wanted))
+    locked = _run_locked(progress, _install_locked(layout, program), None)
+    progress.run(_install(layout, program, wanted, with_dependencies=bool(wanted) or not locked))
     write_paths_in_ascii(layout)
-    stamp.write_text(json.dumps({"fingerprint": fingerprint(layout), "extras": wanted}) + "\n", "utf-8")
+    told = {"fingerprint": fingerprint(layout), "extras": wanted, "locked": locked}
+    stamp.write_text(json.dumps(told) + "\n", "utf-8")
     return True
+
+
+def _run_locked(progress: Progress, locked: Step | None, otherwise: Step | None) -> bool:
+    """Install what the lock says; where that cannot be had, say so and do the other step.
+
+    Returns whether it is what the lock says. Raises StepFailedError, always when a file is not the one that was locked.
+    """
+    if locked is not None:
+        code, log = progress.attempt(locked)
+        if code == 0:
+            return True
+        if lock.was_tampered(log.read_text("utf-8", "replace")):
+            raise StepFailedError(f"{_TAMPERED}\n\nThe whole log: {log}")
+        progress.say(f"    The locked versions cannot be installed here, others that fit are tried; why: {log}")
+    if otherwise is not None:
+        progress.run(otherwise)
+    return False
 
 
 def write_paths_in_ascii(layout: Layout) -> None:
@@ -101,6 +121,36 @@ _NETWORK = "Check the network and, where one is used, the proxy or package index
 _AGAIN = "The reason is in the log. Run the same command again once it is mended."
 
 
+_TAMPERED = (
+    "Failed: the package index served a file that is not the one that was locked (requirements.lock). Nothing of it "
+    "was installed. Ask whoever runs the index, or use another one; if it is a mirror that builds packages itself, "
+    "delete requirements.lock to take what it has."
+)
+
+
+def _lock_of(layout: Layout) -> str:
+    """The text of the lock; empty when there is none."""
+    try:
+        return lock.path_in(layout).read_text("utf-8")
+    except OSError:
+        return ""
+
+
+def _get_locked_uv(layout: Layout) -> Step | None:
+    text = lock.lines_of(_lock_of(layout), "uv")
+    if not text:
+        return None
+    alone = layout.environment / "uv.lock.txt"
+    alone.write_text(text, "utf-8")
+    return Step(
+        title="Getting uv, which installs packages quickly, as it is locked",
+        name="uv-locked",
+        command=[layout.python, "-m", "pip", "install", "--require-hashes", "-r", alone],
+        cwd=layout.root,
+        normal="5 to 30 seconds",
+    )
+
+
 def _get_uv(layout: Layout) -> Step:
     return Step(
         title="Getting uv, which installs packages quickly",
@@ -113,13 +163,28 @@ def _get_uv(layout: Layout) -> Step:
     )
 
 
-def _install(layout: Layout, program: Path, extras: list[str]) -> Step:
+def _install_locked(layout: Layout, program: Path) -> Step | None:
+    """What fills the environment with the locked versions; only files with the locked hashes are taken."""
+    if not _lock_of(layout):
+        return None
+    return Step(
+        title="Installing what the server needs",
+        name="locked",
+        command=[program, "pip", "install", "--python", layout.python, "--require-hashes", "-r", lock.path_in(layout)],
+        cwd=layout.root,
+        normal="5 seconds to a minute",
+    )
+
+
+def _install(layout: Layout, program: Path, extras: list[str], with_dependencies: bool) -> Step:
+    """What installs the server in place. Dependencies that are there already and fit stay as they are."""
     target = f".[{','.join(extras)}]" if extras else "."
     tests = " and what its tests need" if extras else ""
+    alone = [] if with_dependencies else ["--no-deps"]
     return Step(
         title=f"Installing the server{tests}",
         name="server",
-        command=[program, "pip", "install", "--python", layout.python, "--editable", target],
+        command=[program, "pip", "install", "--python", layout.python, *alone, "--editable", target],
         cwd=layout.root,
         normal="10 seconds to 2 minutes",
         advice=_AGAIN,
