@@ -14,19 +14,23 @@ from typing import Any
 
 import psutil
 
+from .cli import parse
 from .commands.errors import StorageError
-from .config import ServerSettings, SettingsError, load_settings
+from .config import ServerSettings, SettingsError, settings_of
 from .data_folder import DataFolder, OccupiedError
 from .log_book import configure_logging
 
 
 def main() -> int:
-    """Run the server, make module environments, or test a module; return the exit status."""
+    """Run the server or a subcommand, make module environments, or test a module; return the exit status."""
     try:
-        settings, options = load_settings(sys.argv[1:], os.environ)
+        options = parse(sys.argv[1:])
+        settings = settings_of(options, os.environ)
     except SettingsError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    if options.run is not None:
+        return int(options.run(settings, options))
     if options.install_modules is not None:
         from .hosting.host import install_modules
 

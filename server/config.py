@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import ipaddress
 from collections.abc import Mapping
 from pathlib import Path
@@ -81,7 +82,14 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 def load_settings(arguments: list[str], environment: Mapping[str, str]) -> tuple[ServerSettings, argparse.Namespace]:
     """Build the settings. Raises ``SettingsError``; argparse ends the program for ``--help`` and wrong flags."""
-    options = _parser().parse_args(arguments)
+    parser = argparse.ArgumentParser(prog="python -m server")
+    add_flags(parser)
+    options = parser.parse_args(arguments)
+    return settings_of(options, environment), options
+
+
+def settings_of(options: argparse.Namespace, environment: Mapping[str, str]) -> ServerSettings:
+    """Build the settings from flags that were parsed. Raises ``SettingsError``."""
     values = _from_file(options.settings or environment.get("MILLRACE_SETTINGS"))
     values.update(_from_environment(environment))
     flags = {
@@ -96,7 +104,7 @@ def load_settings(arguments: list[str], environment: Mapping[str, str]) -> tuple
     except msgspec.ValidationError as error:
         raise SettingsError(f"A setting cannot be used: {error}") from None
     _check(settings)
-    return _with_absolute_folders(settings), options
+    return _with_absolute_folders(settings)
 
 
 def _with_absolute_folders(settings: ServerSettings) -> ServerSettings:
@@ -109,13 +117,19 @@ def _with_absolute_folders(settings: ServerSettings) -> ServerSettings:
     )
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m server", description="Millrace, a local AI server.")
-    parser.add_argument("--host", help="address to listen on (default 127.0.0.1)")
-    parser.add_argument("--port", type=int, help="port to listen on (default 32168)")
-    parser.add_argument("--data-dir", help="folder for records, logs and module environments")
-    parser.add_argument("--modules-dir", help="folder with the modules")
-    parser.add_argument("--settings", help="settings file (default: millrace.json beside the server folder)")
+def add_settings_flags(parser: argparse.ArgumentParser, default: str | None = None) -> None:
+    """Add the flags that every run understands."""
+    add = functools.partial(parser.add_argument, default=default)
+    add("--host", help="address to listen on (default 127.0.0.1)")
+    add("--port", type=int, help="port to listen on (default 32168)")
+    add("--data-dir", help="folder for records, logs and module environments")
+    add("--modules-dir", help="folder with the modules")
+    add("--settings", help="settings file (default: millrace.json beside the server folder)")
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of the server itself."""
+    add_settings_flags(parser)
     parser.add_argument(
         "--install-modules",
         nargs="*",
@@ -123,7 +137,6 @@ def _parser() -> argparse.ArgumentParser:
         help="make the environments of these modules (default: all), then exit",
     )
     parser.add_argument("--selftest", metavar="ID", help="run a module's self-test in its environment, then exit")
-    return parser
 
 
 def _from_file(named: str | None) -> dict[str, Any]:

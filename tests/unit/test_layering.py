@@ -10,6 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 ALLOWED = {
     "api": {"http", "commands", "hosting", "hosting/settings", "server"},
+    "cli": {"links", "http", "brokers", "commands", "hosting", "hosting/install", "hosting/settings", "server"},
     "links": {"http", "commands", "server"},
     "http": {"commands", "server"},
     "commands": {"server"},
