@@ -61,17 +61,25 @@ class Broker(Protocol):
     def offer(self, queue: str) -> None:
         """Look again whether a waiting claim can be served: some worker's room has grown."""
 
-    async def requeue(self, command_id: str, *, counted: bool = True) -> bool:
+    async def requeue(self, command_id: str, *, counted: bool = True, worker_id: str | None = None) -> bool:
         """Put a running command back to the front of its queue; false when it is not running any more.
 
         ``counted``: its last delivery stays among its deliveries; otherwise it is as if there had been none.
+        ``worker_id``: only while it runs on this worker.
         """
 
     async def transition(
-        self, command_id: str, expected: Iterable[CommandState], state: CommandState, change: Change
+        self,
+        command_id: str,
+        expected: Iterable[CommandState],
+        state: CommandState,
+        change: Change,
+        worker_id: str | None = None,
     ) -> Command | None:
         """Move a command from one of the expected states to ``state``; ``None`` when it is in another one.
 
+        The changes of one command are made one after the other, each whole, also when its caller is cancelled: one
+        that waits for the disk is waited for before this one is decided. ``worker_id``: only while that worker has it.
         What a reader sees of a long command is on disk before it is seen. An end appends the closing event. Raises
         ``StorageError`` when the disk does not take a command that becomes a long one; then nothing has changed.
         """

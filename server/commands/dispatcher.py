@@ -22,9 +22,13 @@ from .errors import CommandError, NotAcceptingError, StorageError, UnknownComman
 from .loss import SERVER_STOPPED, WITH_A_KILLED_SERVER, WITH_THE_SERVER, Loss, is_cut_off, lost, stopped
 from .reply_buffer import EventPage, NewEvent, Reply
 from .routing import Route
+from .whole import whole
 from .workers import Worker
 
 MAX_DELIVERIES = 2
+CLAIM_SECONDS = 0.1
+"""A worker with room has taken a command by then."""
+_MODULE_ERROR = Reason.MODULE_ERROR.value
 NO_OBJECT = msgspec.Raw(b'{"success":false,"error":"The module\'s answer is not a JSON object."}')
 
 
@@ -86,6 +90,15 @@ class Dispatcher:
         expired = await self._stop(command_id, CommandState.EXPIRED, Reason.TIMEOUT, error)
         return expired or await self.record(command_id)
 
+    async def begun(self, command_id: str, timeout: float) -> Command:
+        """Wait up to ``timeout`` seconds until a long command's process runs or has ended; not while it is queued."""
+        command = await self._broker.milestone(command_id, min(timeout, CLAIM_SECONDS))
+        if command is not None and command.state is not CommandState.QUEUED:
+            command = await self._broker.milestone(command_id, max(0.0, timeout - CLAIM_SECONDS))
+        if command is None:
+            raise UnknownCommandError(command_id)
+        return command
+
     async def find(self, command_id: str, owner: str) -> Command:
         """Return the record. Raises ``UnknownCommandError``, also for a command of somebody else."""
         command = await self._broker.get(command_id)
@@ -119,10 +132,9 @@ class Dispatcher:
 
     async def cancel(self, command_id: str, owner: str) -> Command:
         """Ask one command to stop; asking again, or after its end, changes nothing. Returns the record."""
-        command = await self.find(command_id, owner)
-        if command.ended:
-            return command
-        return await self._cancel(command, Reason.CANCELLED_BY_CLIENT)
+        await self.find(command_id, owner)
+        # Whole: a command that is to be stopped, and nobody sees to it, would be so for ever.
+        return await whole(self._cancel(command_id, Reason.CANCELLED_BY_CLIENT))
 
     async def abandon(self, command_id: str) -> None:
         """The client that waited for a quick command went away: it ends here; its worker is asked to stop."""
@@ -174,7 +186,7 @@ class Dispatcher:
         if command.control:
             await self._broker.requeue(command_id)
         else:
-            await self._lose(command, lost("Its process does not know it any more.", counted))
+            await self._lose(command_id, worker.worker_id, lost("Its process does not know it any more.", counted))
 
     async def refuse(self, worker: Worker, command_id: str, error: str) -> None:
         """A claimed command cannot be sent to any worker: it alone fails, at once."""
@@ -231,13 +243,14 @@ class Dispatcher:
             return False
         if not _is_object(output):
             success, output = False, NO_OBJECT
+        # Before anything is waited for: whoever brings this answer may go away meanwhile.
+        self._release(worker, command_id)
         if is_cut_off(worker, command, success, unfinished):
             worker.room.closed = True  # it may be another than the server that told it to end
-            self._release(worker, command_id)
-            await self._lose(command, self._loss(worker.dismissed, counted=not worker.dismissed))
+            loss = self._loss(worker.dismissed, counted=not worker.dismissed)
+            await self._lose(command_id, worker.worker_id, loss)
             return True
-        ended = await self._end_with_result(command, success, output)
-        self._release(worker, command_id)
+        ended = await self._end_with_result(command_id, worker.worker_id, success, output)
         if not command.control:
             worker.request_count += 1
         elif command.name == CANCEL:
@@ -311,14 +324,13 @@ class Dispatcher:
         ``deliberate``: the server stopped it, so its commands are not suspected of having killed it. (A service
         manager that stops the server may end its modules in the same moment.)
         """
+        worker.room.closed = True
         is_stopped = deliberate or not self.accepting
         loss = self._loss(why) if is_stopped else lost(f"It ended: {why}.", counted=True)
         own = [c.command_id for c in await self._broker.records() if c.worker_id == worker.worker_id]
         for command_id in [*worker.running, *own]:
             self._release(worker, command_id)
-            command = await self._broker.get(command_id)
-            if command is not None and not command.ended and command.worker_id == worker.worker_id:
-                await self._lose(command, loss)
+            await self._lose(command_id, worker.worker_id, loss)
 
     async def recover(self, workers: Iterable[Worker]) -> list[Command]:
         """After a start: leave commands to the workers that outlived the last server, and settle the others.
@@ -333,12 +345,12 @@ class Dispatcher:
             worker = known.get(command.worker_id or "")
             if worker is None:
                 orphaned.append(command)
-                await self._lose(command, WITH_A_KILLED_SERVER)
+                await self._lose(command.command_id, command.worker_id, WITH_A_KILLED_SERVER)
                 continue
             worker.running[command.command_id] = True
             if command.state is CommandState.CANCELLING:
-                await self._ask_to_stop(command, worker.worker_id)
                 self._watch_cancel(command.command_id, worker.worker_id)
+                await self._ask_to_stop(command, worker.worker_id)
         return orphaned
 
     async def drain(self, workers: Iterable[Worker], seconds: float) -> None:
@@ -357,7 +369,7 @@ class Dispatcher:
         self.accepting = False
         for command in await self._broker.records():
             if command.state in (CommandState.RUNNING, CommandState.CANCELLING):
-                await self._lose(command, WITH_THE_SERVER)
+                await self._lose(command.command_id, command.worker_id, WITH_THE_SERVER)
         for command in await self._broker.records():
             if not (command.long or command.control or command.ended):
                 await self._stop(command.command_id, CommandState.FAILED, Reason.SERVER_RESTART, SERVER_STOPPED)
@@ -389,32 +401,43 @@ class Dispatcher:
                 return
             after = page.events[-1].seq if page.events else after
 
-    async def _end_with_result(self, command: Command, success: bool, output: msgspec.Raw) -> Command | None:
-        if command.state is CommandState.CANCELLING:
-            change = Change(result=output, reason=command.reason or Reason.CANCELLED_BY_CLIENT.value)
-            return await self._broker.transition(command.command_id, LIVE, CommandState.CANCELLED, change)
-        if success:
-            change = Change(result=output)
-            return await self._broker.transition(command.command_id, LIVE, CommandState.COMPLETED, change)
-        change = Change(result=output, reason=Reason.MODULE_ERROR.value, error=_error_text(output))
-        return await self._broker.transition(command.command_id, LIVE, CommandState.FAILED, change)
+    async def _end_with_result(
+        self, command_id: str, worker_id: str, success: bool, output: msgspec.Raw
+    ) -> Command | None:
+        """End a command with its worker's answer. One that is being cancelled by then ends as that."""
+        state, change = CommandState.COMPLETED, Change(result=output)
+        if not success:
+            error = _error_text(output)
+            state, change = CommandState.FAILED, Change(result=output, reason=_MODULE_ERROR, error=error)
+        ended = await self._broker.transition(command_id, {CommandState.RUNNING}, state, change, worker_id)
+        if ended is None:
+            asked, change = {CommandState.CANCELLING}, Change(result=output)
+            ended = await self._broker.transition(command_id, asked, CommandState.CANCELLED, change, worker_id)
+        return ended
 
-    async def _stop(self, command_id: str, state: CommandState, reason: Reason, error: str | None) -> Command | None:
-        text = None if error is None else well_formed(error)
-        return await self._broker.transition(command_id, LIVE, state, Change(reason=reason.value, error=text))
+    async def _stop(
+        self,
+        command_id: str,
+        state: CommandState,
+        reason: Reason,
+        error: str | None,
+        worker_id: str | None = None,
+    ) -> Command | None:
+        change = Change(reason=reason.value, error=None if error is None else well_formed(error))
+        return await self._broker.transition(command_id, LIVE, state, change, worker_id)
 
-    async def _cancel(self, command: Command, reason: Reason) -> Command:
+    async def _cancel(self, command_id: str, reason: Reason) -> Command:
         change = Change(reason=reason.value)
-        queued = {CommandState.QUEUED}
-        ended = await self._broker.transition(command.command_id, queued, CommandState.CANCELLED, change)
-        if ended is not None:
-            return ended
-        running = {CommandState.RUNNING}
-        asked = await self._broker.transition(command.command_id, running, CommandState.CANCELLING, change)
-        if asked is not None and asked.worker_id is not None:
-            await self._ask_to_stop(asked, asked.worker_id)
-            self._watch_cancel(asked.command_id, asked.worker_id)
-        return asked or await self.record(command.command_id)
+        command = await self.record(command_id)
+        while command.state in (CommandState.QUEUED, CommandState.RUNNING):  # it may go from one to the other meanwhile
+            queued = command.state is CommandState.QUEUED
+            wanted = CommandState.CANCELLED if queued else CommandState.CANCELLING
+            changed = await self._broker.transition(command_id, {command.state}, wanted, change)
+            if changed is not None and changed.worker_id is not None and not queued:
+                self._watch_cancel(command_id, changed.worker_id)
+                await self._ask_to_stop(changed, changed.worker_id)
+            command = changed or await self.record(command_id)
+        return command
 
     async def _ask_to_stop(self, command: Command, worker_id: str) -> None:
         control = control_command(worker_id, command.module_id, command.queue, CANCEL)
@@ -443,22 +466,32 @@ class Dispatcher:
         """The loss of a command whose worker is stopped: with the server, or alone."""
         return stopped(why, counted) if self.accepting else WITH_THE_SERVER
 
-    async def _lose(self, command: Command, loss: Loss) -> None:
-        """Decide about one command that its worker does not go on with."""
-        command_id = command.command_id
+    async def _lose(self, command_id: str, worker_id: str | None, loss: Loss) -> None:
+        """Bring a command that its worker does not go on with to its end, or back into its queue."""
+        # What is decided may be overtaken while it waits, by a cancel for example: then it is decided anew.
+        while (command := await self._broker.get(command_id)) is not None:
+            waits = command.state is CommandState.QUEUED and not command.control
+            if command.ended or waits or command.worker_id != worker_id or await self._settle(command, loss):
+                return
+
+    async def _settle(self, command: Command, loss: Loss) -> bool:
+        """Decide about a command as it is now; false when it is not so any more."""
+        command_id, worker_id = command.command_id, command.worker_id
+        state, reason, error = CommandState.FAILED, loss.reason, loss.error
         if command.control:
-            await self._stop(command_id, CommandState.FAILED, Reason.MODULE_LOST, loss.detail or loss.error)
+            await self._stop(command_id, state, Reason.MODULE_LOST, loss.detail or loss.error)
             await self._broker.forget(command_id)
-        elif command.state is CommandState.CANCELLING:
-            asked = Reason(command.reason) if command.reason else Reason.CANCELLED_BY_CLIENT
-            await self._stop(command_id, CommandState.CANCELLED, asked, None)
+            return True
+        if command.state is CommandState.CANCELLING:
+            state, error = CommandState.CANCELLED, ""
+            reason = Reason(command.reason) if command.reason else Reason.CANCELLED_BY_CLIENT
         elif loss.counted and command.deliveries >= MAX_DELIVERIES:
+            reason = Reason.POISON
             error = f"The module stopped {command.deliveries} times while running this command. {loss.detail}"
-            await self._stop(command_id, CommandState.FAILED, Reason.POISON, error)
         elif await self._may_run_again(command):
-            await self._broker.requeue(command_id, counted=loss.counted)
-        else:
-            await self._stop(command_id, CommandState.FAILED, loss.reason, loss.error)
+            return await self._broker.requeue(command_id, counted=loss.counted, worker_id=worker_id)
+        change = Change(reason=reason.value, error=well_formed(error) or None)
+        return await self._broker.transition(command_id, {command.state}, state, change, worker_id) is not None
 
     async def _may_run_again(self, command: Command) -> bool:
         """Redelivery is invisible only when no text was delivered; otherwise the route must allow it."""

@@ -90,9 +90,11 @@ class ModuleRoutes:
         return None if module_id is None else (module_id, action.lower())
 
     async def _wait(self, command: Command, match: RouteMatch, received: float) -> web.StreamResponse:
-        timeout = LONG_ANSWER_SECONDS if command.long else self._timeout
         try:
-            command = await self._dispatcher.answer(command.command_id, timeout)
+            if command.long:
+                command = await self._dispatcher.begun(command.command_id, LONG_ANSWER_SECONDS)
+            else:
+                command = await self._dispatcher.answer(command.command_id, self._timeout)
         except asyncio.CancelledError:
             await asyncio.shield(asyncio.ensure_future(self._dispatcher.abandon(command.command_id)))
             raise

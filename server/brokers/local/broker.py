@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import time
 from collections import OrderedDict, deque
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -16,6 +17,7 @@ from ...commands.clock import Clock
 from ...commands.command import Change, Command, CommandState, Payload
 from ...commands.errors import QueueFullError, StorageError
 from ...commands.reply_buffer import EventKind, EventPage, NewEvent, Reply
+from ...commands.whole import begin
 from ...commands.workers import Room
 from .entry import Entry
 from .fair_queue import FairQueue
@@ -25,6 +27,11 @@ from .recovery import mend, missing_end, replay
 from .writer import Writer
 
 RETRY_AFTER_SECONDS = 5
+T = TypeVar("T")
+
+
+_Taken = tuple[str, "bool | None"]
+"""A command taken out of its line, and which sort of room it got: a long one's or not, none for control commands."""
 
 
 class _Waiter:
@@ -33,14 +40,12 @@ class _Waiter:
     def __init__(self, worker_id: str, room: Room) -> None:
         self.worker_id = worker_id
         self.room = room
-        self.claimed: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+        self.claimed: asyncio.Future[_Taken | None] = asyncio.get_running_loop().create_future()
 
-    def settle(self, command_id: str | None) -> bool:
-        """End the waiting, with a command or without; false when it has ended already."""
-        if self.claimed.done():
-            return False
-        self.claimed.set_result(command_id)
-        return True
+    def settle(self, taken: _Taken | None) -> None:
+        """End the waiting, with a command or without, if it has not ended already."""
+        if not self.claimed.done():
+            self.claimed.set_result(taken)
 
 
 class _Queue:
@@ -51,25 +56,38 @@ class _Queue:
         self.quick = FairQueue()
         self.long = FairQueue()
         self.waiters: OrderedDict[_Waiter, None] = OrderedDict()
+        self.arriving = 0
+        """Commands that are being written to disk before they wait here."""
 
     def __len__(self) -> int:
-        return len(self.quick) + len(self.long)
+        return len(self.quick) + len(self.long) + self.arriving
 
     def line(self, command: Command) -> FairQueue:
         return self.long if command.long else self.quick
 
-    def take(self, worker_id: str, room: Room) -> str | None:
+    def take(self, worker_id: str, room: Room) -> _Taken | None:
         control = self.control.get(worker_id)
         if control:
             command_id = control.popleft()
             if not control:
                 del self.control[worker_id]
-            return command_id
+            return command_id, None
         for long, line in ((False, self.quick), (True, self.long)):
-            if room.fits(long) and len(line):
+            if room.fits(long) and (first := line.take()) is not None:
                 room.change(long, -1)
-                return line.take()
+                return first, long
         return None
+
+    def leave(self, command: Command) -> None:
+        """Take a waiting command out, wherever it stands."""
+        if not command.control:
+            self.line(command).remove(command.owner, command.command_id)
+            return
+        line = self.control.get(command.worker_id or "", deque())
+        if command.command_id in line:
+            line.remove(command.command_id)
+        if not line:
+            self.control.pop(command.worker_id or "", None)
 
 
 class LocalBroker:
@@ -79,14 +97,21 @@ class LocalBroker:
     """
 
     def __init__(
-        self, folder: Path, spool: Path, reply_bytes: int = 4 * 1024 * 1024, clock: Clock | None = None
+        self,
+        folder: Path,
+        spool: Path,
+        reply_bytes: int = 4 * 1024 * 1024,
+        clock: Clock | None = None,
+        store: RecordStore | None = None,
     ) -> None:
         self._clock = clock or Clock()
-        self._writer = Writer(RecordStore(folder), Journal(folder))
+        self._writer = Writer(store or RecordStore(folder), Journal(folder))
         self._spool = spool
         self._reply_bytes = reply_bytes
         self._entries: dict[str, Entry] = {}
         self._queues: dict[str, _Queue] = {}
+        self._changes: set[asyncio.Task[Any]] = set()
+        """Those that wait for the disk."""
 
     def on_unwritable(self, tell: OnUnwritable) -> None:
         """See the port."""
@@ -125,6 +150,8 @@ class LocalBroker:
 
     async def close(self) -> None:
         """Write what is not written yet and close the folder."""
+        while self._changes:
+            await asyncio.wait(self._changes)
         await self.note_life()
         await self._writer.close()
 
@@ -141,94 +168,78 @@ class LocalBroker:
             raise QueueFullError(command.queue, len(queue), RETRY_AFTER_SECONDS)
         self._entries[command.command_id] = entry
         if command.long:
-            try:
-                await self._writer.save(entry)
-            except StorageError:
-                del self._entries[command.command_id]
-                await self._discard_files(payload)
-                raise
-            if entry.latest.ended:
-                return 0
-        line = queue.line(command)
-        position = len(line)
-        line.put(command.owner, command.command_id)
-        if position:
-            position = line.position(command.owner, command.command_id) or 0
-        self._note(entry, NewEvent(EventKind.QUEUED, {"position": position}))
-        self._hand_out(queue)
-        return position
+            queue.arriving += 1
+            return await self._change(entry, self._accept(entry, queue))
+        return self._line_up(entry, queue)
 
     async def claim(self, queue: str, worker_id: str, room: Room, timeout: float) -> Claim | None:
         """See the port."""
         line = self._queue(queue)
-        command_id = line.take(worker_id, room)
-        if command_id is None and timeout > 0:
-            command_id = await self._wait_in(line, _Waiter(worker_id, room), timeout)
-        return None if command_id is None else self._start(command_id, worker_id, room)
+        taken = line.take(worker_id, room)
+        if taken is None and timeout > 0:
+            taken = await self._wait_in(line, _Waiter(worker_id, room), timeout)
+        return None if taken is None else self._start(taken, worker_id, room)
 
     def offer(self, queue: str) -> None:
         """See the port."""
         self._hand_out(self._queue(queue))
 
-    async def requeue(self, command_id: str, *, counted: bool = True) -> bool:
+    async def requeue(self, command_id: str, *, counted: bool = True, worker_id: str | None = None) -> bool:
         """See the port."""
-        entry = self._entries.get(command_id)
-        if entry is None or entry.latest.state is not CommandState.RUNNING:
+        entry = await self._settled(command_id)
+        if entry is None or entry.command.state is not CommandState.RUNNING or _is_others(entry.command, worker_id):
             return False
-        worker_id = entry.command.worker_id
-        entry.command.state = CommandState.QUEUED
-        entry.command.worker_id = None
-        entry.command.deliveries -= 0 if counted else 1
-        entry.unsaved = entry.command.long
-        queue = self._queue(entry.command.queue)
-        if entry.command.control:
-            queue.control.setdefault(worker_id or "", deque()).appendleft(command_id)
-            entry.command.worker_id = worker_id
+        was = entry.command
+        new = msgspec.structs.replace(was, state=CommandState.QUEUED, deliveries=was.deliveries - (not counted))
+        queue = self._queue(new.queue)
+        if new.control:
+            queue.control.setdefault(new.worker_id or "", deque()).appendleft(command_id)
         else:
-            queue.line(entry.command).put_front(entry.command.owner, command_id)
-        again = {"position": 0, "redelivery": True, "deliveries": entry.command.deliveries}
+            new.worker_id = None
+            queue.line(new).put_front(new.owner, command_id)
+        entry.command = new
+        entry.version += 1
+        again = {"position": 0, "redelivery": True, "deliveries": new.deliveries}
         self._note(entry, NewEvent(EventKind.QUEUED, again))
         self._hand_out(queue)
         return True
 
     async def transition(
-        self, command_id: str, expected: Iterable[CommandState], state: CommandState, change: Change
+        self,
+        command_id: str,
+        expected: Iterable[CommandState],
+        state: CommandState,
+        change: Change,
+        worker_id: str | None = None,
     ) -> Command | None:
         """See the port."""
-        entry = self._entries.get(command_id)
-        if entry is None or entry.latest.state not in expected:
+        entry = await self._settled(command_id)
+        if entry is None or entry.command.state not in expected or _is_others(entry.command, worker_id):
             return None
-        was = entry.latest
+        was = entry.command
         new = msgspec.structs.replace(was, state=state, **_set_values(change))
         if state.ended:
             new.ended_at = self._clock.now()
-        if was.state is CommandState.QUEUED and state is not CommandState.QUEUED:
-            self._leave_queue(was)
+        if was.state is CommandState.QUEUED:
+            self._queue(was.queue).leave(was)
+        if not new.long:
+            return await self._become(entry, new)
         entry.next = new
-        try:
-            if new.long:
-                await self._save(entry, promoted=not was.long)
-        finally:
-            if entry.next is new:
-                entry.next = None
-        entry.command = new
-        if state.ended:
-            self._note_end(entry)
-            payload, entry.payload = entry.payload, Payload()
-            await self._discard_files(payload)
-        entry.changed.wake()
-        entry.passed.wake()
-        return new
+        entry.version += 1
+        return await self._change(entry, self._save(entry, new))
 
     async def append(self, command_id: str, events: list[NewEvent]) -> int:
         """See the port."""
         entry = self._entries.get(command_id)
-        if entry is None or entry.latest.ended:
+        if entry is None or entry.latest.ended or entry.command.state is CommandState.QUEUED:
             return 0
         if entry.unsaved and entry.command.long:
             # Who runs it is on disk before anything it says is seen: after a restart that worker must be found.
+            said_by = entry.command.worker_id
             with contextlib.suppress(StorageError):
                 await self._writer.flush()
+            if entry.latest.ended or entry.command.worker_id != said_by:
+                return 0
         for event in events:
             self._note(entry, event)
         return entry.buffer.last_seq
@@ -304,6 +315,45 @@ class LocalBroker:
         entry.changed.wake()
         entry.passed.wake()
 
+    async def _settled(self, command_id: str) -> Entry | None:
+        """Return a command once no change of it is on its way to disk: they are made one after the other."""
+        while (entry := self._entries.get(command_id)) is not None and entry.changing:
+            assert entry.change is not None
+            await asyncio.wait({entry.change})
+        return entry
+
+    async def _change(self, entry: Entry, work: Coroutine[Any, Any, T]) -> T:
+        """Make a change that waits for the disk: whole, and no other one of this command meanwhile."""
+        task = begin(work)
+        entry.change = task
+        self._changes.add(task)
+        task.add_done_callback(self._changes.discard)
+        return await asyncio.shield(task)
+
+    async def _accept(self, entry: Entry, queue: _Queue) -> int:
+        try:
+            await self._writer.save(entry)
+        except StorageError:
+            self._writer.give_up(entry)
+            del self._entries[entry.command.command_id]
+            await self._discard_files(entry.payload)
+            raise
+        finally:
+            queue.arriving -= 1
+        return self._line_up(entry, queue)
+
+    def _line_up(self, entry: Entry, queue: _Queue) -> int:
+        """Let a new command wait, and return how many wait before it."""
+        command = entry.command
+        line = queue.line(command)
+        position = len(line)
+        line.put(command.owner, command.command_id)
+        if position:
+            position = line.position(command.owner, command.command_id) or 0
+        self._note(entry, NewEvent(EventKind.QUEUED, {"position": position}))
+        self._hand_out(queue)
+        return position
+
     async def _discard_files(self, payload: Payload) -> None:
         if payload.files:
             paths = [Path(file.path) for file in payload.files if file.path is not None]
@@ -316,30 +366,29 @@ class LocalBroker:
             queue = self._queues[key] = _Queue()
         return queue
 
-    async def _wait_in(self, queue: _Queue, waiter: _Waiter, timeout: float) -> str | None:
+    async def _wait_in(self, queue: _Queue, waiter: _Waiter, timeout: float) -> _Taken | None:
         queue.waiters[waiter] = None
         timer = asyncio.get_running_loop().call_later(timeout, waiter.settle, None)
         try:
             return await waiter.claimed
         except asyncio.CancelledError:
-            if not waiter.claimed.cancelled() and (claimed := waiter.claimed.result()) is not None:
-                self._give_back(queue, claimed, waiter)
+            if not waiter.claimed.cancelled() and (taken := waiter.claimed.result()) is not None:
+                self._give_back(queue, taken, waiter)
             raise
         finally:
             timer.cancel()
             queue.waiters.pop(waiter, None)
 
-    def _give_back(self, queue: _Queue, command_id: str, waiter: _Waiter) -> None:
+    def _give_back(self, queue: _Queue, taken: _Taken, waiter: _Waiter) -> None:
+        command_id, long = taken
+        if long is not None:
+            waiter.room.change(long, 1)
         entry = self._entries.get(command_id)
-        if entry is None:
-            return
-        command = entry.command
-        if command.control:
-            queue.control.setdefault(waiter.worker_id, deque()).appendleft(command_id)
-        else:
-            waiter.room.change(command.long, 1)
-            if command.state is CommandState.QUEUED:
-                queue.line(command).put_front(command.owner, command_id)
+        if entry is not None and not entry.changing and entry.command.state is CommandState.QUEUED:
+            if long is None:
+                queue.control.setdefault(waiter.worker_id, deque()).appendleft(command_id)
+            else:
+                queue.line(entry.command).put_front(entry.command.owner, command_id)
         self._hand_out(queue)
 
     def _hand_out(self, queue: _Queue) -> None:
@@ -347,25 +396,27 @@ class LocalBroker:
         for waiter in list(queue.waiters):
             if waiter.claimed.done():
                 continue
-            command_id = queue.take(waiter.worker_id, waiter.room)
-            if command_id is not None:
+            taken = queue.take(waiter.worker_id, waiter.room)
+            if taken is not None:
                 del queue.waiters[waiter]
-                waiter.settle(command_id)
+                waiter.settle(taken)
 
-    def _start(self, command_id: str, worker_id: str, room: Room) -> Claim | None:
+    def _start(self, taken: _Taken, worker_id: str, room: Room) -> Claim | None:
         """Mark a taken command as running. A long one is written soon, and before anything it says is seen."""
-        entry = self._entries.get(command_id)
-        if entry is None or entry.latest.state is not CommandState.QUEUED:
-            if entry is not None and not entry.command.control:
-                room.change(entry.command.long, 1)
+        entry = self._entries.get(taken[0])
+        # A change that began between the handing out and now goes first; after it the command may wait again.
+        if entry is None or entry.changing or entry.command.state is not CommandState.QUEUED:
+            if taken[1] is not None:
+                room.change(taken[1], 1)
             return None
-        command = entry.command
-        command.state = CommandState.RUNNING
-        command.worker_id = worker_id
-        command.deliveries += 1
-        entry.unsaved = command.long
-        self._note(entry, NewEvent(EventKind.STARTED, {"delivery": command.deliveries}))
-        return Claim(command, entry.payload)
+        was = entry.command
+        new = msgspec.structs.replace(
+            was, state=CommandState.RUNNING, worker_id=worker_id, deliveries=was.deliveries + 1
+        )
+        entry.command = new
+        entry.version += 1
+        self._note(entry, NewEvent(EventKind.STARTED, {"delivery": new.deliveries}))
+        return Claim(new, entry.payload)
 
     def _take_up(self, entry: Entry) -> None:
         """Go on with a command of the last run."""
@@ -376,12 +427,13 @@ class LocalBroker:
         if entry.command.state is CommandState.QUEUED:
             self._queue(entry.command.queue).line(entry.command).put(entry.command.owner, entry.command.command_id)
 
-    async def _save(self, entry: Entry, *, promoted: bool) -> None:
-        """Write a long command's new record. Raises ``StorageError`` only for one that was not long before.
+    async def _save(self, entry: Entry, new: Command) -> Command:
+        """Write a long command's new record, then show it.
 
-        What has been accepted goes on, and ends, also without a disk; it is written when there is one again.
+        Raises ``StorageError`` only for one that was not long before. What has been accepted goes on, and ends, also
+        without a disk; it is written when there is one again.
         """
-        entry.unsaved = True
+        promoted = not entry.command.long
         if promoted:
             entry.unwritten = list(entry.buffer.after(0)[0])
         try:
@@ -389,11 +441,35 @@ class LocalBroker:
         except StorageError:
             if promoted:
                 self._writer.give_up(entry)
+                self._wait_again(entry)
                 raise
             self._writer.fall_behind(entry)
+        finally:
+            entry.next = None
+        return await self._become(entry, new)
 
-    def _leave_queue(self, command: Command) -> None:
-        self._queue(command.queue).line(command).remove(command.owner, command.command_id)
+    async def _become(self, entry: Entry, new: Command) -> Command:
+        """Show a command as it now is."""
+        entry.command = new
+        if entry.unwritten:
+            self._writer.fall_behind(entry)
+        if new.ended:
+            self._note_end(entry)
+        self._wait_again(entry)
+        entry.changed.wake()
+        entry.passed.wake()
+        if new.ended:
+            payload, entry.payload = entry.payload, Payload()
+            await self._discard_files(payload)
+        return new
+
+    def _wait_again(self, entry: Entry) -> None:
+        """A queued command that was changed is the next one, as it was taken out of its line for that."""
+        command = entry.command
+        if command.state is CommandState.QUEUED:
+            queue = self._queue(command.queue)
+            queue.line(command).put_front(command.owner, command.command_id)
+            self._hand_out(queue)
 
     def _note(self, entry: Entry, event: NewEvent) -> None:
         noted = entry.buffer.append(event)
@@ -407,6 +483,10 @@ class LocalBroker:
         closing = missing_end(entry)
         if closing is not None:
             self._note(entry, closing)
+
+
+def _is_others(command: Command, worker_id: str | None) -> bool:
+    return worker_id is not None and command.worker_id != worker_id
 
 
 def _remove(paths: Iterable[Path]) -> None:

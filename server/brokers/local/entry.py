@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from ...commands.command import Command, Payload
 from ...commands.reply_buffer import Event, ReplyBuffer
 from .waiting import Waiting
@@ -14,18 +16,32 @@ class Entry:
         self.command = command
         self.next: Command | None = None
         """The record after a transition that is still being written to disk."""
+        self.change: asyncio.Task[object] | None = None
+        """The last change that had to wait for the disk."""
         self.payload = payload
         self.buffer = ReplyBuffer(max_bytes)
         self.unwritten: list[Event] = []
         """Events of a long command that are not in the store yet."""
-        self.unsaved = False
-        """The record in the store is behind this one."""
+        self.version = 0
+        """Counts the changes of a long command's record; see ``saved``."""
+        self.saved = 0
+        """The version that is in the store."""
         self.payload_stored = False
         self.chunks = 0
         """How many batches of events the store has."""
         self.changed = Waiting()
         self.passed = Waiting()
         """For who waits for a milestone only: most events of a buffer are none."""
+
+    @property
+    def changing(self) -> bool:
+        """Whether a change is on its way to disk; until it is there, no other one begins."""
+        return self.change is not None and not self.change.done()
+
+    @property
+    def unsaved(self) -> bool:
+        """Whether the record in the store is behind this one."""
+        return self.version > self.saved
 
     @property
     def latest(self) -> Command:

@@ -63,11 +63,9 @@ class RecordStore:
         """Write rows in one transaction; they are on disk when this returns. Raises ``StorageError``: then none is."""
         await self._run(lambda: self._write(rows))
 
-    async def delete(self, command_id: str, chunks: int) -> None:
-        """Remove everything of a command. Raises ``StorageError``."""
-        keys = [f"command:{command_id}", f"payload:{command_id}"]
-        keys += [f"events:{command_id}:{number}" for number in range(chunks)]
-        await self._run(lambda: [self._cache.delete(key) for key in keys])
+    async def delete(self, command_id: str) -> None:
+        """Remove everything of a command, in one transaction. Raises ``StorageError``: then all is still there."""
+        await self._run(lambda: self._delete(command_id))
 
     async def _run(self, work: Callable[[], T]) -> T:
         try:
@@ -110,6 +108,14 @@ class RecordStore:
             events += msgspec.convert(chunk, list[Event])
             chunks += 1
         return StoredCommand(command, payload, events, chunks)
+
+    def _delete(self, command_id: str) -> None:
+        with self._cache.transact():
+            for key in (f"command:{command_id}", f"payload:{command_id}"):
+                self._cache.delete(key)
+            number = 0
+            while self._cache.delete(f"events:{command_id}:{number}"):
+                number += 1
 
     def _write(self, rows: list[Row]) -> None:
         with self._cache.transact():

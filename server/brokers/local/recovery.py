@@ -44,7 +44,7 @@ def mend(entry: Entry, now: float) -> None:
             command.deliveries = last.data["delivery"]
     else:
         return
-    entry.unsaved = True
+    entry.version += 1
 
 
 def missing_end(entry: Entry) -> NewEvent | None:

@@ -9,6 +9,7 @@ from ...commands.broker import OnUnwritable
 from ...commands.clock import SignOfLife
 from ...commands.errors import StorageError
 from ...commands.reply_buffer import Event
+from ...commands.whole import whole
 from .entry import Entry
 from .journal import Journal, JournalLine
 from .record_store import RecordStore, Row, StoredCommand, chunk_row, command_row, life_row, payload_row
@@ -60,14 +61,16 @@ class Writer:
                 await self._flusher
         with contextlib.suppress(StorageError):
             await self.flush()
-        await self._store.close()
-        self._journal.close()
+        async with self._writing:
+            await self._store.close()
+            self._journal.close()
 
     def note(self, entry: Entry, event: Event) -> None:
-        """An event of a long command is about to be seen."""
+        """An event is about to be seen, of a long command or of one that is about to become one."""
         self._journal.note(entry.command.command_id, event)
         entry.unwritten.append(event)
-        self.fall_behind(entry)
+        if entry.command.long:
+            self.fall_behind(entry)
 
     def fall_behind(self, entry: Entry) -> None:
         """Something of a long command is to be written soon."""
@@ -77,6 +80,10 @@ class Writer:
 
     async def flush(self) -> None:
         """Return when everything noted so far is in the store. Raises ``StorageError``; then it is tried again."""
+        # Whole: a batch that is written, but not counted, would be written over by the next one.
+        await whole(self._flush())
+
+    async def _flush(self) -> None:
         async with self._writing:
             behind, self._behind = self._behind, {}
             if not behind:
@@ -87,19 +94,25 @@ class Writer:
 
     async def save(self, entry: Entry) -> None:
         """Write one command's latest record, with all that belongs to it. Raises ``StorageError``."""
+        await whole(self._save(entry))
+
+    async def _save(self, entry: Entry) -> None:
         async with self._writing:
             await self._write([entry])
 
     def give_up(self, entry: Entry) -> None:
-        """A command does not become a long one: nothing of it is to be written."""
+        """A command is not accepted, or does not become a long one: nothing of it is to be written."""
         self._behind.pop(entry.command.command_id, None)
-        entry.unwritten, entry.unsaved = [], False
+        entry.unwritten, entry.saved = [], entry.version
 
     async def forget(self, entry: Entry) -> None:
         """Remove everything of a command. Raises ``StorageError``; then it is still there."""
+        await whole(self._forget(entry))
+
+    async def _forget(self, entry: Entry) -> None:
         async with self._writing:
+            await self._store.delete(entry.command.command_id)
             self._behind.pop(entry.command.command_id, None)
-            await self._store.delete(entry.command.command_id, entry.chunks)
 
     async def _write(self, entries: list[Entry]) -> None:
         """Write what these lack, in one transaction: all of it, or nothing."""
@@ -107,19 +120,18 @@ class Writer:
         taken = []
         for entry in entries:
             events, entry.unwritten = entry.unwritten, []
-            taken.append((entry, events, entry.unsaved))
+            taken.append((entry, events, entry.version))
             rows += _rows(entry, events)
-            entry.unsaved = False
         try:
             await self._store.write(rows)
         except StorageError:
-            for entry, events, unsaved in taken:
+            for entry, events, _ in taken:
                 entry.unwritten[:0] = events
-                entry.unsaved = entry.unsaved or unsaved
                 self._behind[entry.command.command_id] = entry
             raise
-        for entry, events, _ in taken:
+        for entry, events, version in taken:
             entry.chunks += 1 if events else 0
+            entry.saved = max(entry.saved, version)
             entry.payload_stored = True
 
     async def _flush_soon(self) -> None:
