@@ -16,6 +16,7 @@ from .api.codeproject.server_status import ServerStatus
 from .api.native.commands import CommandRoutes
 from .api.native.module_settings import ModuleSettingsRoutes
 from .api.pages import add_pages
+from .brokers.local.blob_folder import BlobFolder
 from .brokers.local.broker import LocalBroker
 from .commands.clock import Clock
 from .commands.dispatcher import Dispatcher, DispatchSettings
@@ -28,6 +29,7 @@ from .descriptors import room_for_connections
 from .hosting.host import ModuleHost
 from .http.application import add_module_routes, new_application, own_paths
 from .http.audience import Audience, declare
+from .http.body_limits import body_limits
 from .http.connections import ConnectionLimits, Connections
 from .http.request_body import BodyReader
 from .links.channel import Channel
@@ -43,9 +45,9 @@ class App:
         self.log = LogBook()
         self.routes = RouteTable()
         self.workers = WorkerRegistry()
-        spool = settings.data_dir / "uploads"
+        blobs = BlobFolder(settings.data_dir / "uploads", settings.max_uploads_bytes)
         clock = Clock()
-        self.broker = LocalBroker(settings.data_dir / "records", spool, settings.reply_bytes, clock)
+        self.broker = LocalBroker(settings.data_dir / "records", blobs, settings.reply_bytes, clock)
         limits = DispatchSettings(queue_length=settings.queue_length, cancel_deadline=settings.cancel_deadline)
         self.dispatcher = Dispatcher(self.broker, limits, clock)
         self.host = ModuleHost(settings, self.dispatcher, self.workers, self.routes, self.log)
@@ -56,7 +58,7 @@ class App:
         self.retention = Retention(self.broker, kept, clock)
         self.queue_protocol = QueueProtocol(self.dispatcher, self.workers)
         self.connections = Connections(_connection_limits(settings), lambda text: self.log.add(text, "warning"))
-        self.web = self._web(BodyReader(spool, settings.max_body_bytes))
+        self.web = self._web(BodyReader(blobs, body_limits(settings)))
         self._listening: list[socket.socket] = []
         self._runner = web.AppRunner(
             self.web,
@@ -78,7 +80,7 @@ class App:
         self.queue_protocol.add_to(app)
         CommandRoutes(self.dispatcher).add_to(app)
         ServerStatus(self.settings.compatible_version, self.dispatcher).add_to(app)
-        LogRoutes(self.log, bodies).add_to(app)
+        LogRoutes(self.log, bodies, self.settings.max_log_bytes).add_to(app)
         add_module_list(app, self.host)
         ModuleSettingsRoutes(self.host, self.settings, bodies).add_to(app)
         add_pages(app, ROOT / "explorer")

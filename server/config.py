@@ -55,6 +55,16 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     drain: float = 5.0
     module_drain: float = 30.0
     max_body_bytes: int = 128 * 1024 * 1024
+    max_text_bytes: int = 32 * 1024 * 1024
+    max_log_bytes: int = 256 * 1024
+    max_uploads_bytes: int = 16 * 1024**3
+    max_form_fields: int = 1024
+    max_name_bytes: int = 1024
+    max_json_items: int = 50_000
+    max_json_depth: int = 100
+    max_part_headers: int = 16
+    max_part_header_bytes: int = 4096
+    max_preamble_bytes: int = 4096
     max_connections: int = 4096
     header_timeout: float = 30.0
     idle_timeout: float = 300.0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import zlib
 from collections.abc import Iterator
 
@@ -27,20 +26,6 @@ def content_encoding(request: web.Request) -> str:
         text = f"The content encoding '{encoding}' is not understood. Send the body as it is, or with gzip or deflate."
         raise BadRequestError(text, 415)
     return encoding
-
-
-async def inflated(request: web.Request, encoding: str, max_bytes: int) -> bytes:
-    """Read and return the body without its encoding. Raises ``BadRequestError``."""
-    inflater = Inflater(encoding)
-    body = bytearray()
-    async for chunk in request.content.iter_chunked(PIECE_BYTES):
-        for piece in inflater.feed(chunk):
-            body += piece
-            if len(body) > max_bytes:
-                raise BadRequestError(f"The body is larger than {max_bytes} bytes when it is unpacked.", 413)
-            await asyncio.sleep(0)  # others have their turn
-    inflater.end()
-    return bytes(body)
 
 
 class Inflater:

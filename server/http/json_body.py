@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import codecs
 from typing import Any
 
 import msgspec
@@ -12,42 +13,53 @@ from codeproject_ai_sdk.protocol import NamedValue
 from ..commands.command import UploadedFile
 from ..text import well_formed
 from .bad_request import BadRequestError
+from .body_limits import BodyLimits
+from .json_shape import check_shape
 
 Contents = tuple[list[NamedValue], list[UploadedFile]]
 
 
-def read_json(text: str) -> Contents:
+def read_json(body: bytes, limits: BodyLimits) -> Contents:
     """Return values and files of a JSON body. Raises ``BadRequestError``."""
+    text = body.removeprefix(codecs.BOM_UTF8)
     if not text.strip():
         return [], []
-    try:
-        body = msgspec.json.decode(text)
-    except msgspec.DecodeError as error:
-        raise BadRequestError(f"The body is not valid JSON: {error}") from None
-    except RecursionError:
-        raise BadRequestError("The JSON body is nested too deeply.") from None
-    if not isinstance(body, dict):
+    check_shape(text, limits.json_items, limits.json_depth)
+    parsed = _decoded(text)
+    if not isinstance(parsed, dict):
         raise BadRequestError('The JSON body must be an object, for example {"prompt": "hi"}.')
-    lower = {key.lower(): value for key, value in body.items()}
+    lower = {key.lower(): value for key, value in parsed.items()}
     if isinstance(lower.get("values"), list) or isinstance(lower.get("files"), list):
         return [_value(item) for item in _list(lower, "values")], [_file(item) for item in _list(lower, "files")]
-    return [named(key, _strings(value)) for key, value in body.items() if value is not None], []
+    return [named(key, _strings(value)) for key, value in parsed.items() if value is not None], []
 
 
-def json_in_disguise(text: str) -> Contents | None:
+def json_in_disguise(body: bytes, limits: BodyLimits) -> Contents | None:
     """Return what a body holds that is JSON although its content type says otherwise; ``None`` when it is none.
 
     A form that begins with a brace has it as ``%7B``. ``curl -d`` calls everything a form.
     """
-    bare = text.strip()
-    if not bare.startswith("{"):
+    bare = body.removeprefix(codecs.BOM_UTF8).strip()
+    if not bare.startswith(b"{"):
         return None
     try:
-        return read_json(bare)
+        return read_json(bare, limits)
     except BadRequestError as error:
-        if bare.startswith('{"') or bare.endswith("}"):
-            raise BadRequestError(f"{error} (It was taken for JSON because it begins with a brace.)") from None
+        if bare.startswith(b'{"') or bare.endswith(b"}"):
+            text = f"{error} (It was taken for JSON because it begins with a brace.)"
+            raise BadRequestError(text, error.status) from None
         return None
+
+
+def _decoded(text: bytes) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except UnicodeDecodeError as error:
+        raise BadRequestError(f"The body is not UTF-8 text ({error.reason}).") from None
+    except msgspec.DecodeError as error:
+        raise BadRequestError(f"The body is not valid JSON: {error}") from None
+    except RecursionError:
+        raise BadRequestError("The JSON body is nested too deeply.") from None
 
 
 def named(key: str, texts: list[str]) -> NamedValue:

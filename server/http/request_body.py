@@ -1,190 +1,209 @@
-"""Reads a client's request body, in any of the forms clients send, into a payload."""
+"""Reads a client's request body, in any of the forms clients send, into a payload.
+
+Whoever reads a body owns the blobs in it, until it says that a command was accepted with them.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import errno
-import uuid
-from collections.abc import Iterable
-from pathlib import Path
-from urllib.parse import parse_qsl
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterable
 
-from aiohttp import BodyPartReader, MultipartReader, StreamReader, web
-from aiohttp.http import HttpProcessingError
+import msgspec
+from aiohttp import web
 from codeproject_ai_sdk.protocol import MAX_INLINE_FILE, NamedValue
 
+from ..commands.blobs import BlobError, Blobs
 from ..commands.command import Payload, UploadedFile
 from ..text import well_formed
 from .bad_request import BadRequestError, shortened
-from .content_encoding import content_encoding, inflated
+from .body_limits import BodyLimits
+from .body_stream import body_pieces, whole_body
 from .json_body import Contents, json_in_disguise, named, read_json
+from .multipart_form import MultipartForm
+from .part_headers import PartHeaders
+from .urlencoded import read_urlencoded
 
-MAX_VALUES = 1024
-MAX_VALUE_BYTES = 4 * 1024 * 1024
-_CHUNK = 256 * 1024
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_INLINE_BYTES = 4 * MAX_INLINE_FILE
+"""What the small files of one request may take of the memory together; those behind them go to disk as well."""
+_FILE_TYPES = ("image/", "audio/", "video/", "font/", "application/pdf", "application/zip")
+_WRITE_BYTES = 1024 * 1024
+_LARGE_TEXT = 64 * 1024
+"""From this size on a text is parsed in a thread."""
+
+
+class Received:
+    """What came in with one request; see ``BodyReader.read``."""
+
+    def __init__(self, blobs: Blobs) -> None:
+        self.payload = Payload()
+        self._blobs = blobs
+        self._owned: list[str] = []
+
+    def keep(self) -> None:
+        """A command was accepted with it: its blobs are the broker's from now on."""
+        self._owned = []
+
+    async def put(self, pieces: AsyncIterator[bytes]) -> tuple[str, int]:
+        """Keep a large file as a blob; return how it is named, and its size. Raises ``BadRequestError``."""
+        try:
+            blob = await self._blobs.put(pieces)
+        except BlobError as error:
+            raise BadRequestError(str(error), 507) from None
+        self._owned.append(blob.reference)
+        return blob.reference, blob.size
+
+    async def let_go(self) -> None:
+        """Delete the blobs that are still owned here, also when this is cancelled."""
+        if self._owned:
+            await asyncio.shield(asyncio.ensure_future(self._blobs.delete(self._owned)))
 
 
 class BodyReader:
-    """Reads bodies of at most ``max_bytes``; files above 1 MiB go to the spool folder as they arrive."""
+    """Reads bodies within limits; files above 1 MiB become blobs as they arrive."""
 
-    def __init__(self, spool: Path, max_bytes: int) -> None:
-        self._spool = spool
-        self._max_bytes = max_bytes
+    def __init__(self, blobs: Blobs, limits: BodyLimits) -> None:
+        self._blobs = blobs
+        self._limits = limits
 
-    async def read(self, request: web.Request, segments: list[str]) -> Payload:
-        """Return the payload of a request. Raises ``BadRequestError``."""
-        if request.content_length is not None and request.content_length > self._max_bytes:
-            raise self._too_large()
-        query = _named((key, request.query.getall(key)) for key in dict.fromkeys(request.query))
-        values, files = await self._contents(request)
-        return Payload(query + values, files, [well_formed(segment) for segment in segments])
+    @contextlib.asynccontextmanager
+    async def read(
+        self, request: web.Request, segments: Iterable[str] = (), most_bytes: int | None = None
+    ) -> AsyncIterator[Received]:
+        """Read the body of a request, of at most ``most_bytes``. Raises ``BadRequestError``.
 
-    async def _contents(self, request: web.Request) -> Contents:
+        At the end of the block its blobs are deleted, unless ``keep`` was called in it.
+        """
+        received = Received(self._blobs)
+        try:
+            limit = self._limits.body_bytes if most_bytes is None else min(most_bytes, self._limits.body_bytes)
+            query = _named((key, request.query.getall(key)) for key in dict.fromkeys(request.query))
+            values, files = await self._contents(request, received, limit)
+            if sum(len(item.value) for item in query + values) + len(files) > self._limits.form_fields:
+                raise _too_many(self._limits)
+            for item in values:
+                _check_name(item.key, self._limits)
+            received.payload = Payload(query + values, files, [well_formed(segment) for segment in segments])
+            yield received
+        finally:
+            await received.let_go()
+
+    async def _contents(self, request: web.Request, received: Received, limit: int) -> Contents:
         kind = request.content_type.lower()
         if kind.startswith("multipart/"):
-            return await self._multipart(request)
-        text = await self._text(request)
-        if kind == "application/json" or kind.endswith("+json"):
-            return read_json(text)
-        if (contents := json_in_disguise(text)) is not None:
-            return contents
-        if kind == "application/x-www-form-urlencoded":
-            return _urlencoded(text), []
-        if text:
-            raise BadRequestError(
-                f"The content type '{kind}' is not understood. Send multipart/form-data, "
-                "application/x-www-form-urlencoded, or JSON with the header 'Content-Type: application/json'.",
-                415,
-            )
-        return [], []
+            return await self._multipart(request, received, limit)
+        if kind.startswith(_FILE_TYPES) and request.can_read_body:
+            raise _not_understood(kind)
+        text = await whole_body(request, min(limit, self._limits.text_bytes))
+        return await _in_turn(lambda: _parse(kind, text, self._limits), len(text), received)
 
-    async def _multipart(self, request: web.Request) -> Contents:
+    async def _multipart(self, request: web.Request, received: Received, limit: int) -> Contents:
         if request.content_length == 0:
             return [], []
+        form = MultipartForm(request.headers.get("Content-Type", ""), body_pieces(request, limit), self._limits)
         values: dict[str, list[str]] = {}
         files: list[UploadedFile] = []
-        spooled: list[Path] = []
-        left = self._max_bytes
-        try:
-            reader = await self._parts(request)
-            while (part := await _next(reader)) is not None:
-                if not isinstance(part, BodyPartReader):
-                    raise BadRequestError("A multipart body inside a multipart body is not understood.")
-                if len(values) + len(files) >= MAX_VALUES:
-                    raise BadRequestError(f"The form has more than {MAX_VALUES} fields.", 413)
-                if part.filename is not None:
-                    files.append(await self._file(part, left, spooled))
-                    left -= files[-1].size
-                else:
-                    text = await self._value(part)
-                    left -= len(text)
-                    values.setdefault(part.name or "", []).append(text)
-        except BaseException as error:
-            await asyncio.shield(asyncio.to_thread(_remove, spooled))  # there will be no command to own them
-            if isinstance(error, ValueError | AssertionError | HttpProcessingError):
-                raise BadRequestError(f"The multipart body cannot be read: {_first_line(error)}") from None
-            raise
+        count, text_left, inline_left = 0, self._limits.text_bytes, _INLINE_BYTES
+        while (part := await form.next()) is not None:
+            count += 1
+            if count > self._limits.form_fields:
+                raise _too_many(self._limits)
+            _check_name(part.name, self._limits)
+            if part.is_file:
+                files.append(await self._file(part, form.data(), received, min(inline_left, MAX_INLINE_FILE)))
+                inline_left -= len(files[-1].data or b"")
+            else:
+                text = await self._value(part, form.data(), text_left)
+                text_left -= len(text)
+                values.setdefault(part.name, []).append(_utf8(text, f"The field '{part.name}'"))
         return _named(values.items()), files
 
-    async def _parts(self, request: web.Request) -> MultipartReader:
-        encoding = content_encoding(request)
-        if not encoding:
-            return await request.multipart()
-        body = await inflated(request, encoding, self._max_bytes)
-        stream = StreamReader(request.protocol, len(body) + 1, loop=asyncio.get_running_loop())
-        stream.feed_data(body)
-        stream.feed_eof()
-        return MultipartReader(request.headers, stream)
+    async def _value(self, part: PartHeaders, data: AsyncIterator[bytes], most_bytes: int) -> bytes:
+        text = bytearray()
+        async for piece in data:
+            text += piece
+            if len(text) > most_bytes:
+                raise BadRequestError(f"The values of the form are larger than {self._limits.text_bytes} bytes.", 413)
+        return bytes(text)
 
-    async def _value(self, part: BodyPartReader) -> str:
-        data = bytearray()
-        while chunk := await part.read_chunk(_CHUNK):
-            data += chunk
-            if len(data) > MAX_VALUE_BYTES:
-                raise BadRequestError(f"The field '{part.name}' is larger than {MAX_VALUE_BYTES} bytes.", 413)
-        return _utf8(bytes(data), f"The field '{part.name}'")
-
-    async def _file(self, part: BodyPartReader, limit: int, spooled: list[Path]) -> UploadedFile:
-        """Read one file. Where it goes to disk, its path is added to ``spooled`` first."""
-        data = bytearray()
-        path: Path | None = None
-        size = 0
-        while chunk := await part.read_chunk(_CHUNK):
-            size += len(chunk)
-            if size > limit:
-                raise self._too_large()
-            data += chunk
-            if len(data) > MAX_INLINE_FILE:
-                if path is None:
-                    path = self._spool / uuid.uuid4().hex
-                    spooled.append(path)
-                await asyncio.to_thread(_append, path, bytes(data))
-                data.clear()
-        if path is not None and data:
-            await asyncio.to_thread(_append, path, bytes(data))
+    async def _file(
+        self, part: PartHeaders, data: AsyncIterator[bytes], received: Received, most_inline: int
+    ) -> UploadedFile:
+        """Read one file: into memory if it is small, or else into a blob."""
+        _check_name(part.filename or "", self._limits)
+        head = bytearray()
+        path, size = None, 0
+        async for piece in data:
+            head += piece
+            if len(head) > most_inline:
+                path, size = await received.put(_gathered(bytes(head), data))
+                break
         return UploadedFile(
-            name=well_formed(part.name or ""),
-            filename=well_formed(part.filename or ""),
-            content_type=_content_type(part.headers.get("Content-Type")),
-            size=size,
-            data=None if path else bytes(data),
-            path=str(path) if path else None,
+            name=part.name,
+            filename=part.name if part.filename is None else part.filename,
+            content_type=part.content_type,
+            size=size if path else len(head),
+            data=None if path else bytes(head),
+            path=path,
         )
 
-    async def _text(self, request: web.Request) -> str:
-        encoding = content_encoding(request)
-        if encoding:
-            return _utf8(await inflated(request, encoding, self._max_bytes), "The body")
-        data = bytearray()
-        async for chunk in request.content.iter_chunked(_CHUNK):
-            data += chunk
-            if len(data) > self._max_bytes:
-                raise self._too_large()
-        return _utf8(bytes(data), "The body")
 
-    def _too_large(self) -> BadRequestError:
-        return BadRequestError(f"The body is larger than {self._max_bytes} bytes.", 413)
+async def _gathered(head: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Yield the whole of a file in pieces that are worth writing."""
+    data = bytearray(head)
+    async for piece in rest:
+        if len(data) >= _WRITE_BYTES:
+            yield bytes(data)
+            data.clear()
+        data += piece
+    yield bytes(data)
 
 
-async def _next(reader: MultipartReader) -> MultipartReader | BodyPartReader | None:
-    try:
-        return await reader.next()
-    except RuntimeError as error:  # what aiohttp says to a '_charset_' that is none
-        raise ValueError(str(error)) from None
+def _parse(kind: str, text: bytes, limits: BodyLimits) -> Contents:
+    if kind == "application/json" or kind.endswith("+json"):
+        return read_json(text, limits)
+    if (contents := json_in_disguise(text, limits)) is not None:
+        return contents
+    if kind == "application/x-www-form-urlencoded":
+        return _named(read_urlencoded(text, limits).items()), []
+    if text:
+        raise _not_understood(kind)
+    return [], []
 
 
-def _first_line(error: BaseException) -> str:
-    text = error.message if isinstance(error, HttpProcessingError) else str(error)
-    return shortened(text.partition("\n")[0])
+async def _in_turn(parse: Callable[[], Contents], size: int, received: Received) -> Contents:
+    """Parse a text, a large one in a thread; files in it that are large become blobs."""
+    values, files = parse() if size <= _LARGE_TEXT else await asyncio.to_thread(parse)
+    return values, [await _kept(file, received) for file in files]
 
 
-def _urlencoded(text: str) -> list[NamedValue]:
-    try:
-        pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MAX_VALUES)
-    except ValueError as error:
-        raise BadRequestError(f"The form cannot be read: {error}") from None
-    values: dict[str, list[str]] = {}
-    for key, value in pairs:
-        values.setdefault(key, []).append(value)
-    return _named(values.items())
+async def _kept(file: UploadedFile, received: Received) -> UploadedFile:
+    if file.data is None or file.size <= MAX_INLINE_FILE:
+        return file
+    path, _ = await received.put(_slices(file.data))
+    return msgspec.structs.replace(file, data=None, path=path)
 
 
-def _append(path: Path, data: bytes) -> None:
-    """Keep the next part of an upload. Raises ``BadRequestError`` when there is no space for it."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab") as file:
-            file.write(data)
-    except OSError as error:
-        if error.errno not in _FULL:
-            raise
-        raise BadRequestError(f"The uploaded file cannot be kept: {error.strerror}. Free some space.", 507) from None
+async def _slices(data: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(data), _WRITE_BYTES):
+        yield data[start : start + _WRITE_BYTES]
 
 
-def _remove(paths: list[Path]) -> None:
-    for path in paths:
-        path.unlink(missing_ok=True)
+def _not_understood(kind: str) -> BadRequestError:
+    return BadRequestError(
+        f"The content type '{shortened(kind)}' is not understood. Send multipart/form-data (with curl: "
+        "-F image=@FILE), application/x-www-form-urlencoded, or JSON with the header 'Content-Type: application/json'.",
+        415,
+    )
+
+
+def _too_many(limits: BodyLimits) -> BadRequestError:
+    return BadRequestError(f"The request has more than {limits.form_fields} fields.", 413)
+
+
+def _check_name(name: str, limits: BodyLimits) -> None:
+    if len(name) > limits.name_bytes:
+        raise BadRequestError(f"The name '{shortened(name)}' is longer than {limits.name_bytes} characters.")
 
 
 def _utf8(data: bytes, what: str) -> str:
@@ -192,10 +211,6 @@ def _utf8(data: bytes, what: str) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise BadRequestError(f"{what} is not UTF-8 text (byte {error.start}).") from None
-
-
-def _content_type(sent: str | None) -> str | None:
-    return None if sent is None else well_formed(sent)
 
 
 def _named(values: Iterable[tuple[str, list[str]]]) -> list[NamedValue]:

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from codeproject_ai_sdk.protocol import NamedValue
 
+from server.brokers.local.blob_folder import BlobFolder
 from server.brokers.local.broker import LocalBroker
 from server.commands.broker import Broker
 from server.commands.command import LIVE, Change, Command, CommandState, Payload, UploadedFile, new_command_id
@@ -29,7 +30,7 @@ async def new_broker(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIte
     async def make() -> Broker:
         if opened:
             await opened.pop().close()
-        broker = LocalBroker(tmp_path / "records", tmp_path / "spool", reply_bytes=64 * 1024)
+        broker = LocalBroker(tmp_path / "records", BlobFolder(tmp_path / "spool"), reply_bytes=64 * 1024)
         await broker.open()
         opened.append(broker)
         return broker

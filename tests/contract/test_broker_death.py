@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from server.brokers.local.blob_folder import BlobFolder
 from server.brokers.local.broker import LocalBroker
 from server.commands.command import LIVE, Change, Command, CommandState, Payload, new_command_id
 from server.commands.reply_buffer import Event, EventKind, NewEvent
@@ -23,7 +24,7 @@ Kill = Callable[[], Awaitable[LocalBroker]]
 
 @pytest.fixture
 async def broker(tmp_path: Path) -> AsyncIterator[LocalBroker]:
-    broker = LocalBroker(tmp_path / "0", tmp_path / "spool", reply_bytes=64 * 1024)
+    broker = LocalBroker(tmp_path / "0", BlobFolder(tmp_path / "spool"), reply_bytes=64 * 1024)
     await broker.open()
     yield broker
     await broker.close()
@@ -37,7 +38,7 @@ async def kill(broker: LocalBroker, tmp_path: Path) -> AsyncIterator[Kill]:
     async def reopen() -> LocalBroker:
         left = tmp_path / str(len(opened) + 1)
         shutil.copytree(tmp_path / str(len(opened)), left)
-        opened.append(LocalBroker(left, tmp_path / "spool", reply_bytes=64 * 1024))
+        opened.append(LocalBroker(left, BlobFolder(tmp_path / "spool"), reply_bytes=64 * 1024))
         await opened[-1].open()
         return opened[-1]
 

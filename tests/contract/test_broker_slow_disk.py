@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from server.brokers.local.blob_folder import BlobFolder
 from server.brokers.local.broker import LocalBroker
 from server.commands.command import LIVE, Change, Command, CommandState, Payload, new_command_id
 from server.commands.errors import QueueFullError, StorageError
@@ -27,7 +28,7 @@ def disk(tmp_path: Path) -> SlowDisk:
 
 @pytest.fixture
 async def broker(tmp_path: Path, disk: SlowDisk) -> AsyncIterator[LocalBroker]:
-    broker = LocalBroker(tmp_path / "records", tmp_path / "spool", store=disk)
+    broker = LocalBroker(tmp_path / "records", BlobFolder(tmp_path / "spool"), store=disk)
     await broker.open()
     yield broker
     disk.gate.set()
@@ -62,7 +63,7 @@ async def left_by_a_kill(folder: Path, *, journal: bool = True) -> AsyncIterator
     """Open a copy of what is on disk now."""
     without = None if journal else shutil.ignore_patterns("*.journal")
     shutil.copytree(folder / "records", folder / "left", ignore=without)
-    again = LocalBroker(folder / "left", folder / "spool")
+    again = LocalBroker(folder / "left", BlobFolder(folder / "spool"))
     await again.open()
     yield again
     await again.close()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from server.brokers.local.blob_folder import BlobFolder
 from server.brokers.local.broker import LocalBroker
 from server.commands.command import LIVE, Change, Command, CommandState, Payload, new_command_id
 from server.commands.workers import Room
@@ -15,7 +16,7 @@ EACH = 20
 
 
 async def test_completion_is_fair_and_positions_count_down(tmp_path: Path) -> None:
-    broker = LocalBroker(tmp_path / "records", tmp_path / "spool")
+    broker = LocalBroker(tmp_path / "records", BlobFolder(tmp_path / "spool"))
     await broker.open()
     owner_of: dict[str, str] = {}
     for owner in OWNERS:

@@ -13,6 +13,7 @@ from typing import Any
 import diskcache
 import pytest
 
+from server.brokers.local.blob_folder import BlobFolder
 from server.brokers.local.broker import LocalBroker
 from server.commands.command import Command, Payload, UploadedFile, new_command_id
 from tests.support.hosting_modules import ECHO, write_module
@@ -34,7 +35,7 @@ def write(folder: Path, code: str) -> Path:
 
 async def store(data: Path, name: str) -> str:
     """Leave a long command that waits, as an earlier version may have accepted it."""
-    broker = LocalBroker(data / "records", data / "uploads")
+    broker = LocalBroker(data / "records", BlobFolder(data / "uploads"))
     await broker.open()
     command = Command(
         command_id=new_command_id(), module_id="Echo", queue="echo_queue", name="echo", owner="anonymous", long=True

@@ -17,6 +17,7 @@ from server.api.codeproject.logs import LogRoutes
 from server.api.codeproject.module_routes import ModuleRoutes
 from server.api.codeproject.server_status import ServerStatus
 from server.api.native.commands import CommandRoutes
+from server.brokers.local.blob_folder import BlobFolder
 from server.brokers.local.broker import LocalBroker
 from server.commands.broker import Claim
 from server.commands.command import Payload
@@ -25,6 +26,7 @@ from server.commands.routing import Route, RouteTable
 from server.commands.workers import Room, Worker, WorkerRegistry
 from server.config import ServerSettings
 from server.http.application import add_module_routes, new_application
+from server.http.body_limits import body_limits
 from server.http.request_body import BodyReader
 from server.links.queue_protocol import QueueProtocol
 from server.log_book import LogBook
@@ -38,7 +40,8 @@ class ApiServer:
 
     def __init__(self, folder: Path, **settings: Any) -> None:
         self.settings = ServerSettings(data_dir=folder, **settings)
-        self.broker = LocalBroker(folder / "records", folder / "spool")
+        self.blobs = BlobFolder(folder / "spool", self.settings.max_uploads_bytes)
+        self.broker = LocalBroker(folder / "records", self.blobs)
         limits = DispatchSettings(
             queue_length=self.settings.queue_length, cancel_deadline=self.settings.cancel_deadline
         )
@@ -51,7 +54,7 @@ class ApiServer:
         quick = route("demo/quick", "quick")
         custom = route("demo/custom", "quick", segments=True)
         self.routes.set_module("Demo", [quick, custom, route("demo/long", "long", long_running=True)])
-        bodies = BodyReader(folder / "spool", self.settings.max_body_bytes)
+        bodies = BodyReader(self.blobs, body_limits(self.settings))
         polls = CommandPolls(self.dispatcher, self.routes)
         modules = ModuleRoutes(self.dispatcher, self.routes, polls, bodies, self.settings.response_timeout)
         self.queue_protocol = QueueProtocol(self.dispatcher, self.workers)
@@ -59,7 +62,7 @@ class ApiServer:
         self.queue_protocol.add_to(self.app)
         CommandRoutes(self.dispatcher).add_to(self.app)
         ServerStatus(self.settings.compatible_version, self.dispatcher).add_to(self.app)
-        LogRoutes(self.log, bodies).add_to(self.app)
+        LogRoutes(self.log, bodies, self.settings.max_log_bytes).add_to(self.app)
         add_module_routes(self.app, modules.handle)
 
     async def claim(self, quick: int = 1, long: int = 1) -> Claim:

@@ -17,8 +17,8 @@ from typing import Any
 import aiohttp
 import pytest
 
+from server.brokers.local import blob_folder
 from server.commands.command import Payload
-from server.http import request_body
 from server.http.bad_request import BadRequestError
 from server.http.content_encoding import PIECE_BYTES, Inflater
 from tests.support.api_server import ApiServer, Client, running_api
@@ -96,6 +96,8 @@ async def test_compressed_forms_are_read(api: Api) -> None:
 async def test_a_damaged_or_unknown_encoding_is_the_clients_fault(
     api: Api, encoding: str, body: bytes, status: int, says: str, kind: dict[str, str]
 ) -> None:
+    if kind is MULTIPART and status == 413:  # it is read part by part, and there is none
+        status, says = 400, "too much text outside of its parts"
     got, answer = await post(api, body, {**kind, "Content-Encoding": encoding})
     assert (got, answer["success"]) == (status, False)
     assert says in answer["error"]
@@ -199,7 +201,6 @@ async def test_json_that_is_nested_too_deeply(api: Api, body: bytes) -> None:
         b"no colon here\r\n\r\n1",
         b'Content-Disposition: form-data; name="' + b"a" * 20_000 + b'"\r\n\r\n1',
         b"".join(b"X-%d: 1\r\n" % number for number in range(3000)) + b"\r\n1",
-        b"Content-Disposition: form-data; name=_charset_\r\n\r\n" + b"u" * 100,
         b"Content-Type: multipart/mixed\r\n\r\n1",
     ],
 )
@@ -231,7 +232,7 @@ async def test_an_event_id_that_is_too_long(api: Api) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a file that is always full is Linux's")
 async def test_an_upload_on_a_full_disk(api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(request_body, "uuid", SimpleNamespace(uuid4=lambda: uuid.UUID(int=0)))
+    monkeypatch.setattr(blob_folder, "uuid", SimpleNamespace(uuid4=lambda: uuid.UUID(int=0)))
     spool = tmp_path / "spool"
     await asyncio.to_thread(spool.mkdir, exist_ok=True)
     (spool / uuid.UUID(int=0).hex).symlink_to("/dev/full")

@@ -8,6 +8,7 @@ import msgspec
 import psutil
 import pytest
 
+from server.brokers.local.blob_folder import BlobFolder
 from server.brokers.local.broker import LocalBroker
 from server.commands.clock import Clock, SignOfLife
 from server.commands.command import LIVE, Change, Command, CommandState, Payload
@@ -43,7 +44,7 @@ class Run:
 
     def __init__(self, computer: Computer, folder: Path) -> None:
         self.clock = computer.clock()
-        self.broker = LocalBroker(folder / "records", folder / "spool", clock=self.clock)
+        self.broker = LocalBroker(folder / "records", BlobFolder(folder / "spool"), clock=self.clock)
         self.dispatcher = Dispatcher(self.broker, DispatchSettings(), self.clock)
         self.retention = Retention(self.broker, KEPT, self.clock)
         self.worker = Worker(worker_id="w", module_id="M", queue="q")

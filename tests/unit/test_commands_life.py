@@ -22,6 +22,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from server.brokers.local.blob_folder import BlobFolder
 from server.brokers.local.broker import LocalBroker
 from server.commands.command import Command, CommandState, Payload
 from server.commands.control import CANCEL
@@ -78,7 +79,7 @@ class CommandLife(RuleBasedStateMachine):
         self.workers = [self.new_worker(), self.new_worker()]
 
     def open(self) -> None:
-        self.broker = LocalBroker(self.folder / "records", self.folder / "spool")
+        self.broker = LocalBroker(self.folder / "records", BlobFolder(self.folder / "spool"))
         self.run(self.broker.open())
         self.dispatcher = Dispatcher(self.broker, DispatchSettings(queue_length=6, cancel_deadline=3600))
 

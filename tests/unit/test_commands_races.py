@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from server.brokers.local.blob_folder import BlobFolder
 from server.brokers.local.broker import LocalBroker
 from server.commands.command import Command, CommandState, Payload, Reason
 from server.commands.dispatcher import Dispatcher, DispatchSettings
@@ -27,7 +28,7 @@ def disk(tmp_path: Path) -> SlowDisk:
 
 @pytest.fixture
 async def dispatcher(tmp_path: Path, disk: SlowDisk) -> AsyncIterator[Dispatcher]:
-    broker = LocalBroker(tmp_path / "records", tmp_path / "spool", store=disk)
+    broker = LocalBroker(tmp_path / "records", BlobFolder(tmp_path / "spool"), store=disk)
     await broker.open()
     dispatcher = Dispatcher(broker, DispatchSettings(cancel_deadline=3600))
     yield dispatcher

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from server.brokers.local.blob_folder import BlobFolder
 from server.brokers.local.broker import LocalBroker
 from server.commands.command import LIVE, Change, Command, CommandState, Payload, new_command_id
 from server.commands.retention import Retention, RetentionSettings
@@ -16,7 +17,7 @@ from server.commands.workers import Room
 
 @pytest.fixture
 async def broker(tmp_path: Path) -> AsyncIterator[LocalBroker]:
-    broker = LocalBroker(tmp_path / "records", tmp_path / "spool")
+    broker = LocalBroker(tmp_path / "records", BlobFolder(tmp_path / "spool"))
     await broker.open()
     yield broker
     await broker.close()

@@ -14,9 +14,11 @@ from ...log_book import LogBook
 class LogRoutes:
     """The routes under ``/v1/log``."""
 
-    def __init__(self, log: LogBook, bodies: BodyReader) -> None:
+    def __init__(self, log: LogBook, bodies: BodyReader, most_bytes: int) -> None:
+        """``most_bytes``: of the body that posts one entry."""
         self._log = log
         self._bodies = bodies
+        self._most_bytes = most_bytes
 
     def add_to(self, app: web.Application) -> None:
         """Register the routes."""
@@ -24,8 +26,8 @@ class LogRoutes:
         declare(app, "GET", "/v1/log/list", self._entries, Audience.OWNER)
 
     async def _add(self, request: web.Request) -> web.Response:
-        payload = await self._bodies.read(request, [])
-        values = {item.key: item.value[0] for item in payload.values if item.value}
+        async with self._bodies.read(request, most_bytes=self._most_bytes) as received:
+            values = {item.key: item.value[0] for item in received.payload.values if item.value}
         if not values.get("entry"):
             return error("No log entry provided")
         level = values.get("log_level") or "information"

@@ -7,6 +7,7 @@ polled, followed or cancelled. A plain caller that goes away before its quick an
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 
 from aiohttp import web
@@ -17,7 +18,7 @@ from ...commands.errors import CommandError, QueueFullError
 from ...commands.routing import Route, RouteMatch, RouteTable, path_key
 from ...http.envelope import error, json_answer, module_answer, proxy_fields
 from ...http.guard import owner_of
-from ...http.request_body import BodyReader
+from ...http.request_body import BodyReader, Received
 from ...http.sse import stream_events, wants_stream
 from .command_polls import CANCEL, GET_STATUS, CommandPolls
 
@@ -48,17 +49,31 @@ class ModuleRoutes:
         if request.method != "POST" and not (match and match.route.path.lower().endswith("/list")):
             # A GET can be provoked by any web page; only lists, which clients do ask for so, are worth that.
             return error(f"Use POST for '/v1/{path}'.", status=405, code=405)
-        payload = await self._bodies.read(request, match.segments if match else [])
-        if polled is not None:
-            return await self._polls.answer(request, polled[1], polled[0], payload)
-        assert match is not None
-        try:
-            command = await self._dispatcher.submit(match.route, owner_of(request), payload)
-        except CommandError as refused:
-            return self._refusal(request, refused, match.route, received)
+        async with self._bodies.read(request, match.segments if match else []) as body:
+            if polled is not None:
+                return await self._polls.answer(request, polled[1], polled[0], body.payload)
+            assert match is not None
+            try:
+                command = await self._submit(match.route, owner_of(request), body)
+            except CommandError as refused:
+                return self._refusal(request, refused, match.route, received)
         if wants_stream(request):
             return await stream_events(request, self._dispatcher, command.command_id, after=0, owns=True)
         return await self._wait(command, match, received)
+
+    async def _submit(self, route: Route, owner: str, body: Received) -> Command:
+        """Hand the body over to a command. Whether it was accepted is known also when the client leaves meanwhile."""
+        submitting = asyncio.ensure_future(self._dispatcher.submit(route, owner, body.payload))
+        try:
+            command = await asyncio.shield(submitting)
+        except asyncio.CancelledError:
+            with contextlib.suppress(CommandError):
+                accepted = await submitting
+                body.keep()
+                await self._dispatcher.abandon(accepted.command_id)
+            raise
+        body.keep()
+        return command
 
     def _no_route(self, path: str) -> str:
         """Say that there is no such route, and which one may have been meant."""

@@ -43,16 +43,16 @@ class ModuleSettingsRoutes:
 
     async def _change_one(self, request: web.Request) -> web.Response:
         """Change one setting of a module: ``name`` and ``value``."""
-        payload = await self._bodies.read(request, [])
-        given = {item.key.lower(): item.value[0] for item in reversed(payload.values) if item.value}
+        async with self._bodies.read(request) as received:
+            given = {item.key.lower(): item.value[0] for item in reversed(received.payload.values) if item.value}
         if not given.get("name") or "value" not in given:
             return error("Send the fields 'name' and 'value'.", status=400, code=400)
         return await self._change({request.match_info["module_id"]: {given["name"]: given["value"]}})
 
     async def _change_many(self, request: web.Request) -> web.Response:
         """Change several settings at once: JSON such as ``{"LlamaChat": {"Parallelism": "2"}}``."""
-        payload = await self._bodies.read(request, [])
-        given = {item.key: item.value[0] for item in payload.values if item.value}
+        async with self._bodies.read(request) as received:
+            given = {item.key: item.value[0] for item in received.payload.values if item.value}
         if not given:
             return error("No settings provided")
         try:

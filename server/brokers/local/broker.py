@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from ...commands.blobs import Blobs
 from ...commands.broker import Claim, OnUnwritable
 from ...commands.clock import Clock
 from ...commands.command import Change, Command, CommandState, Payload
@@ -91,7 +92,7 @@ class _Queue:
 
 
 class LocalBroker:
-    """Implements ``brokers.base.Broker``. ``folder``: for the records; ``spool``: where uploads wait for their end.
+    """Implements ``commands.broker.Broker``. ``folder``: for the records; ``blobs``: where its commands' uploads lie.
 
     ``clock`` goes on, when the broker opens, where that of the last run ended.
     """
@@ -99,14 +100,14 @@ class LocalBroker:
     def __init__(
         self,
         folder: Path,
-        spool: Path,
+        blobs: Blobs,
         reply_bytes: int = 4 * 1024 * 1024,
         clock: Clock | None = None,
         store: RecordStore | None = None,
     ) -> None:
         self._clock = clock or Clock()
         self._writer = Writer(store or RecordStore(folder), Journal(folder))
-        self._spool = spool
+        self._blobs = blobs
         self._reply_bytes = reply_bytes
         self._entries: dict[str, Entry] = {}
         self._queues: dict[str, _Queue] = {}
@@ -141,7 +142,7 @@ class LocalBroker:
         for entry in self._entries.values():
             self._take_up(entry)
         files = [file.path for entry in self._entries.values() for file in entry.payload.files]
-        await asyncio.to_thread(_remove_others, self._spool, {path for path in files if path is not None})
+        await self._blobs.expire({path for path in files if path is not None})
         await self.note_life()
 
     async def note_life(self) -> None:
@@ -355,9 +356,9 @@ class LocalBroker:
         return position
 
     async def _discard_files(self, payload: Payload) -> None:
-        if payload.files:
-            paths = [Path(file.path) for file in payload.files if file.path is not None]
-            await asyncio.to_thread(_remove, paths)
+        paths = [file.path for file in payload.files if file.path is not None]
+        if paths:
+            await self._blobs.delete(paths)
 
     def _queue(self, name: str) -> _Queue:
         key = name.lower()
@@ -487,17 +488,6 @@ class LocalBroker:
 
 def _is_others(command: Command, worker_id: str | None) -> bool:
     return worker_id is not None and command.worker_id != worker_id
-
-
-def _remove(paths: Iterable[Path]) -> None:
-    for path in paths:
-        path.unlink(missing_ok=True)
-
-
-def _remove_others(folder: Path, kept: set[str]) -> None:
-    """Uploads whose command did not survive the last run."""
-    if folder.is_dir():
-        _remove(path for path in folder.iterdir() if str(path) not in kept)
 
 
 def _set_values(change: Change) -> dict[str, object]:
