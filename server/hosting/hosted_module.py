@@ -176,8 +176,7 @@ class HostedModule:
             await self.standing.change(State.FAILED, f"installing it failed: {type(error).__name__}: {error}")
         else:
             orphan, self.orphan = self.orphan, None
-            adopted = orphan.note.process if orphan is not None else None
-            self.program.runs_since = adopted.create_time if adopted is not None else None
+            self.program.runs_since = orphan.note.runs_since if orphan is not None else None
             self._supervisor.start(recipe, self._parts.surroundings, orphan)
 
     def _installing(self, line: str) -> None:

@@ -23,7 +23,8 @@ class LaunchNote(msgspec.Struct):
     """One launch. ``process`` is ``None`` while it is being started.
 
     ``secret`` is what the process proves itself with, empty when it cannot come back by itself (published SDK);
-    ``recipe`` is the fingerprint of how it was started.
+    ``recipe`` is the fingerprint of how it was started. ``began_at`` is the time of day of the launch, by the clock
+    that files are stamped with: what the system says of a process counts from a boot time in whole seconds.
     """
 
     launch_id: str
@@ -32,6 +33,12 @@ class LaunchNote(msgspec.Struct):
     secret: str = ""
     recipe: str = ""
     process: ProcessIdentity | None = None
+    began_at: float = 0.0
+
+    @property
+    def runs_since(self) -> float | None:
+        """The time of day at which its process began, as exactly as it is known; ``None`` while it has none."""
+        return self.began_at or self.process.create_time if self.process is not None else None
 
 
 class Launched(msgspec.Struct):

@@ -176,7 +176,7 @@ class Life:
         worker = self.worker
         secret = "" if self._module.published_sdk else worker.secret
         recipe = recipe_fingerprint(self._module, plan)
-        return LaunchNote(worker.worker_id, worker.module_id, worker.queue, secret, recipe)
+        return LaunchNote(worker.worker_id, worker.module_id, worker.queue, secret, recipe, began_at=time.time())
 
     def _adopted(self) -> AdoptedProcess | None:
         if self._orphan is None or self._orphan.note.process is None:

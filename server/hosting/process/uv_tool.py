@@ -34,7 +34,7 @@ def find_uv() -> Uv:
     program = Path(sys.executable).with_name("uv.exe" if os.name == "nt" else "uv")
     command = [str(program)] if program.exists() else [sys.executable, "-m", "uv"]
     environment = clean_environment(os.environ)
-    environment.update({"UV_NO_PROGRESS": "1", "UV_PYTHON_DOWNLOADS": "never", "NO_COLOR": "1"})
+    environment.update({"UV_NO_PROGRESS": "1", "UV_PYTHON_DOWNLOADS": "never", "NO_COLOR": "1", "UV_NO_WRAP": "1"})
     # Another server or checkout may be building the same package: waiting for it is better than building it again.
     environment.setdefault("UV_LOCK_TIMEOUT", str(_LOCK_SECONDS))
     if os.name == "nt" or sys.platform == "darwin" or any(Path(path).exists() for path in _SYSTEM_CERTIFICATES):
