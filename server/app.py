@@ -33,6 +33,7 @@ from .http.body_limits import body_limits
 from .http.connections import ConnectionLimits, Connections
 from .http.request_body import BodyReader
 from .links.channel import Channel
+from .links.module_identity import ModuleIdentity
 from .links.queue_protocol import QueueProtocol
 from .log_book import LogBook
 
@@ -56,7 +57,8 @@ class App:
             reply=settings.reply_retention, result=settings.result_retention, waiting=settings.queue_timeout
         )
         self.retention = Retention(self.broker, kept, clock)
-        self.queue_protocol = QueueProtocol(self.dispatcher, self.workers)
+        identity = ModuleIdentity(self.workers, self.log, settings.external_modules, self.host.queue_of)
+        self.queue_protocol = QueueProtocol(self.dispatcher, self.workers, identity)
         self.connections = Connections(_connection_limits(settings), lambda text: self.log.add(text, "warning"))
         self.web = self._web(BodyReader(blobs, body_limits(settings)))
         self._listening: list[socket.socket] = []

@@ -43,6 +43,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     compatible_version: str = "2.9.5"
     """The CodeProject.AI Server version that modules check against."""
     launch_modules: bool = True
+    external_modules: list[str] = []
+    """Ids of modules whose processes on this machine are believed without a proof, because somebody starts them."""
     restart_on_change: bool = False
     """Whether modules are started anew when their program changes, unless they say otherwise themselves."""
     response_timeout: float = 30.0
@@ -170,7 +172,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
             continue
         if name == "api_keys":
             values[name] = dict(_key_and_owner(item) for item in text.split(",") if item.strip())
-        elif name in ("allowed_addresses", "administrators"):
+        elif name in ("allowed_addresses", "administrators", "external_modules"):
             values[name] = [item.strip() for item in text.split(",") if item.strip()]
         else:
             values[name] = text

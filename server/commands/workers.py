@@ -7,6 +7,7 @@ the server started, or ``external:<module id>`` for one that a developer started
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import hmac
 import time
 from collections.abc import Callable
@@ -48,6 +49,11 @@ class Worker(msgspec.Struct, kw_only=True):
     module_id: str
     queue: str
     secret: str = ""
+    """What its process, and nobody else, can prove itself with."""
+    pid: int | None = None
+    """The process that was started; ``None`` when it is not known."""
+    external: bool = False
+    """Somebody started its process by hand: no supervisor looks after it."""
     kind: str = "none"
     connected: bool = False
     heard: bool = False
@@ -81,16 +87,21 @@ class WorkerRegistry:
 
     def __init__(self) -> None:
         self._workers: dict[str, Worker] = {}
+        self._secrets: dict[bytes, Worker] = {}
         self._changed = asyncio.Condition()
         self.on_gone: list[Callable[[str], None]] = []
 
     def add(self, worker: Worker) -> None:
         """Register a worker; the supervisor calls this before it starts the process."""
         self._workers[worker.worker_id] = worker
+        if worker.secret:
+            self._secrets[_digest(worker.secret)] = worker
 
     def remove(self, worker_id: str) -> None:
         """Forget a worker whose process has ended."""
-        self._workers.pop(worker_id, None)
+        worker = self._workers.pop(worker_id, None)
+        if worker is not None:
+            self._secrets.pop(_digest(worker.secret), None)
         for callback in self.on_gone:
             callback(worker_id)
 
@@ -115,7 +126,11 @@ class WorkerRegistry:
         worker = self._workers.get(worker_id)
         if worker is None or not worker.secret or worker.module_id != module_id:
             return None
-        return worker if hmac.compare_digest(worker.secret, secret) else None
+        return worker if hmac.compare_digest(_digest(worker.secret), _digest(secret)) else None
+
+    def by_secret(self, secret: str) -> Worker | None:
+        """Return the worker whose launch secret this is, or ``None``. How long that takes tells nothing of a secret."""
+        return self._secrets.get(_digest(secret)) if secret else None
 
     async def note_contact(self, worker: Worker) -> None:
         """Record that the worker was heard from just now, and wake those who wait for its first word."""
@@ -138,3 +153,8 @@ class WorkerRegistry:
         """Wait until the condition holds; it is looked at whenever a worker changes."""
         async with self._changed:
             await self._changed.wait_for(condition)
+
+
+def _digest(secret: str) -> bytes:
+    """What is compared in place of a secret, which may be any text: how long that takes tells nothing of it."""
+    return hashlib.sha256(secret.encode("utf-8", "backslashreplace")).digest()

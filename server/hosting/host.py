@@ -128,6 +128,13 @@ class ModuleHost:
             if module.kill(worker_id, "its process was killed because it did not stop a cancelled command in time"):
                 return
 
+    def queue_of(self, module_id: str) -> str | None:
+        """Return the queue of a module, by its id in any letter case; ``None`` when there is no such module."""
+        for module in self._modules.values():
+            if module.module_id.lower() == module_id.lower() and module.settings is not None:
+                return module.settings.queue
+        return None
+
     def statuses(self) -> list[ModuleStatus]:
         """Return how every module is."""
         return [module.status() for module in self._sorted()]
@@ -345,4 +352,4 @@ class ModuleHost:
                         await module.note_external()
 
     def _external(self) -> set[str]:
-        return {worker.module_id.lower() for worker in self._workers.all() if worker.worker_id.startswith("external:")}
+        return {worker.module_id.lower() for worker in self._workers.all() if worker.external}

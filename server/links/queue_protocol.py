@@ -1,6 +1,7 @@
 """The queue protocol: the HTTP long poll that modules with the published SDK speak.
 
-They ask ``GET /v1/queue/{queue}`` for a request and post the answer to ``/v1/queue/{reqid}``. Only this machine may.
+They ask ``GET /v1/queue/{queue}`` for a request and post the answer to ``/v1/queue/{reqid}``. Only a process that has
+proved which module's it is may (``module_identity.py``); the others leave nothing behind.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from ..commands.control import CANCEL, PROBE, QUIT
 from ..commands.dispatcher import Dispatcher
 from ..commands.workers import Worker, WorkerRegistry
 from ..http.audience import Audience, declare
+from ..http.bad_request import BadRequestError
 from ..http.envelope import error, json_answer
-from ..http.guard import is_loopback
+from .module_identity import ModuleIdentity
 from .queue_followers import QueueLongCommands
 
 HOLD_SECONDS = 11.0
@@ -30,9 +32,10 @@ HOLD_SECONDS = 11.0
 class QueueProtocol:
     """The routes under ``/v1/queue``."""
 
-    def __init__(self, dispatcher: Dispatcher, workers: WorkerRegistry) -> None:
+    def __init__(self, dispatcher: Dispatcher, workers: WorkerRegistry, identity: ModuleIdentity) -> None:
         self._dispatcher = dispatcher
         self._workers = workers
+        self._identity = identity
         self._long = QueueLongCommands(dispatcher)
 
     def add_to(self, app: web.Application) -> None:
@@ -47,9 +50,9 @@ class QueueProtocol:
 
     async def _take_request(self, request: web.Request) -> web.StreamResponse:
         module_id = request.query.get("moduleId", "")
-        if not is_loopback(request) or not module_id:
-            return error("Only modules on this machine may poll, and they must send moduleId.", status=400, code=400)
-        worker = self._worker(module_id, request.match_info["queue"])
+        if not module_id:
+            return error("Whoever polls must send moduleId.", status=400, code=400)
+        worker = await self._identity.poller(request, module_id, request.match_info["queue"])
         if worker.kind != "queue":
             worker.kind, worker.connected = "queue", True
             self._dispatcher.set_room(worker, worker.parallelism, 1)
@@ -94,11 +97,13 @@ class QueueProtocol:
         return answer
 
     async def _answer(self, request: web.Request) -> web.Response:
-        if not is_loopback(request):
-            return error("Only modules on this machine may answer.", status=403, code=403)
         command_id = request.match_info["command_id"]
         worker = self._workers.get(await self._dispatcher.worker_of(command_id) or "")
-        body = await request.read()
+        if worker is None and self._identity.launched(request) is None:
+            return web.Response(status=400, text="failure to set response.")
+        if worker is not None and not await self._identity.speaks_for(request, worker):
+            raise BadRequestError("Only the process that was given a command may answer it.", 403)
+        body = await self._body(request, worker, command_id)
         output = _json_object(body)
         if output is None:
             return web.Response(status=500)
@@ -109,6 +114,15 @@ class QueueProtocol:
         if not accepted:
             return web.Response(status=400, text="failure to set response.")
         return web.Response(text="Response saved.")
+
+    async def _body(self, request: web.Request, worker: Worker | None, command_id: str) -> bytes:
+        """Read an answer. With one that is too long, its command alone fails; whoever waits for it is told why."""
+        try:
+            return await request.read()
+        except web.HTTPRequestEntityTooLarge as large:
+            if worker is not None:
+                await self._dispatcher.refuse(worker, command_id, f"The module's answer is too long: {large.text}")
+            raise
 
     async def _take_answer(self, worker: Worker, command_id: str, output: dict[str, Any], body: bytes) -> bool:
         control = any(output.get("command") == name for name in (PROBE, CANCEL))
@@ -122,21 +136,16 @@ class QueueProtocol:
         return await self._dispatcher.finish(worker, command_id, bool(output.get("success")), msgspec.Raw(body))
 
     async def _status(self, request: web.Request) -> web.Response:
-        worker = self._workers.of_module(request.match_info["module_id"])
+        worker = await self._identity.status_of(request, request.match_info["module_id"])
+        if worker is None:
+            return web.Response(status=404, text="Module status data not updated")
         form = await request.post()
         text = form.get("statusData")
-        if worker is None or not isinstance(text, str) or _json_object(text.encode()) is None:
+        if not isinstance(text, str) or _json_object(text.encode()) is None:
             return web.Response(status=404, text="Module status data not updated")
         worker.status_data = msgspec.Raw(text.encode())
         await self._workers.note_contact(worker)
         return web.Response(text="Module status updated")
-
-    def _worker(self, module_id: str, queue: str) -> Worker:
-        worker = self._workers.of_module(module_id)
-        if worker is None:
-            worker = Worker(worker_id=f"external:{module_id}", module_id=module_id, queue=queue, parallelism=64)
-            self._workers.add(worker)
-        return worker
 
 
 def _json_object(body: bytes) -> dict[str, Any] | None:

@@ -228,7 +228,7 @@ async def test_of_two_folders_with_one_id_the_second_is_refused(tmp_path: Path) 
 
 async def test_a_server_that_launches_nothing_lists_the_modules_and_takes_their_commands(tmp_path: Path) -> None:
     write_module(tmp_path / "modules", "Echo")
-    async with running_app(tmp_path, launch_modules=False) as app:
+    async with running_app(tmp_path, launch_modules=False, external_modules=["echo"]) as app:
         status = status_of(app, "Echo")
         assert status is not None
         assert (status.state, status.status) == ("Stopped", "NotStarted")

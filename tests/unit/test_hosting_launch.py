@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 
 from server.config import ROOT
 from server.hosting.install.interpreter import NoInterpreterError, find_interpreter, system_interpreter, wanted_version
-from server.hosting.process.launch_environment import Launch, launch_environment
+from server.hosting.process.launch_environment import SITE_FOLDER, Launch, launch_environment
 from server.hosting.process.launch_plan import LaunchError, launch_plan
 from server.hosting.settings.macros import Macros
 from server.hosting.settings.module_settings import ModuleSettings, typed_settings
@@ -47,7 +48,7 @@ def test_the_documented_variables(tmp_path: Path) -> None:
         "CPAI_MODULE_SUPPORT_GPU": "True",
         "CPAI_ACCEL_DEVICE_NAME": "",
         "CPAI_HALF_PRECISION": "enable",
-        "PYTHONPATH": str(ROOT / "sdk"),
+        "PYTHONPATH": os.pathsep.join((str(SITE_FOLDER), str(ROOT / "sdk"))),
         "PYTHONUNBUFFERED": "1",
         "PYTHONIOENCODING": "utf-8",
         "MILLRACE_CHANNEL_URL": "http://127.0.0.1:4567/v1/channel",
@@ -59,8 +60,8 @@ def test_the_documented_variables(tmp_path: Path) -> None:
 def test_a_module_with_the_published_sdk_gets_no_channel(tmp_path: Path) -> None:
     launch = {"FilePath": "a.py", "Runtime": "python3.11", "Sdk": "Published", "RequiredMb": 500}
     environment = launch_environment(module(tmp_path, LaunchSettings=launch), LAUNCH, MACROS, {"PYTHONPATH": "/x"})
-    assert "PYTHONPATH" not in environment
-    assert "MILLRACE_CHANNEL_SECRET" not in environment
+    assert environment["PYTHONPATH"] == str(SITE_FOLDER)
+    assert environment["MILLRACE_CHANNEL_SECRET"] == "s3cret"
     assert "MILLRACE_CHANNEL_URL" not in environment
     assert environment["CPAI_MODULE_REQUIRED_MB"] == "500"
 

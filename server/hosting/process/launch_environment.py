@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
 
 import msgspec
 from codeproject_ai_sdk.protocol import CHANNEL_PATH
@@ -12,6 +14,9 @@ from ..settings.macros import Macros
 from ..settings.module_settings import ModuleSettings, Scalar
 from .process_tree import LAUNCH_VARIABLE
 from .uv_tool import clean_environment
+
+SITE_FOLDER = Path(__file__).with_name("module_site")
+"""Python looks here first in every module process: its requests to the server then carry the secret of its launch."""
 
 _VERBOSITIES = {"quiet": "Quiet", "info": "Info", "loud": "Loud", "unknown": "Info"}
 _HALF_PRECISIONS = ("force", "enable", "disable")
@@ -45,10 +50,12 @@ def launch_environment(
     environment["PYTHONUNBUFFERED"] = "1"
     environment["PYTHONIOENCODING"] = "utf-8"
     environment[LAUNCH_VARIABLE] = launch.launch_id
+    environment["MILLRACE_CHANNEL_SECRET"] = launch.secret
+    python_path = environment.get("PYTHONPATH", "")
     if not module.published_sdk:
-        environment["PYTHONPATH"] = str(ROOT / "sdk")
+        python_path = str(ROOT / "sdk")
         environment["MILLRACE_CHANNEL_URL"] = f"http://127.0.0.1:{launch.port}{CHANNEL_PATH}"
-        environment["MILLRACE_CHANNEL_SECRET"] = launch.secret
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(SITE_FOLDER), python_path)))
     return environment
 
 

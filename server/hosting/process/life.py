@@ -181,6 +181,7 @@ class Life:
     def _adopted(self) -> AdoptedProcess | None:
         if self._orphan is None or self._orphan.note.process is None:
             return None
+        self.worker.pid = self._orphan.note.process.pid
         return AdoptedProcess(self._orphan.note.process, self.worker.worker_id)
 
     async def _start(self, plan: LaunchPlan, macros: Macros) -> ChildProcess:
@@ -189,6 +190,7 @@ class Life:
         process = await ChildProcess.start(
             plan.command, plan.folder, environment, self._log.line, self.worker.worker_id
         )
+        self.worker.pid = process.pid
         with contextlib.suppress(OSError):  # it is found by its launch id as well, but then it is not adopted
             await asyncio.to_thread(self._around.launches.started, self.worker.worker_id, process.pid)
         return process

@@ -1,0 +1,172 @@
+"""Who is believed to be a module's process on the queue protocol; the others see nothing and leave nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from server.commands.command import CommandState
+from server.commands.workers import Worker
+from tests.support.api_server import ApiServer, Client, running_api
+
+POLL = "/v1/queue/demo_queue"
+DEMO = {"moduleId": "Demo"}
+
+
+def launched(server: ApiServer, module_id: str = "Demo", **values: Any) -> Worker:
+    """The worker of a process that the server has started."""
+    worker = Worker(
+        worker_id=f"launch of {module_id}",
+        module_id=module_id,
+        queue=f"{module_id.lower()}_queue",
+        parallelism=2,
+        **{"secret": f"secret of {module_id}", **values},
+    )
+    server.workers.add(worker)
+    return worker
+
+
+def proof(worker: Worker) -> dict[str, str]:
+    return {"X-Module-Secret": worker.secret}
+
+
+@pytest.fixture
+async def api(tmp_path: Path) -> AsyncIterator[tuple[ApiServer, Client]]:
+    async with running_api(tmp_path) as (server, client):
+        server.workers.remove(server.worker.worker_id)
+        yield server, client
+
+
+async def accepted(client: Client) -> str:
+    async with client.post("/v1/demo/long", data={"text": "hush"}) as answer:
+        return str((await answer.json())["commandId"])
+
+
+async def status(client: Client, method: str, path: str, **values: Any) -> int:
+    async with client.request(method, path, **values) as answer:
+        return answer.status
+
+
+async def state(server: ApiServer, command_id: str) -> CommandState:
+    return (await server.dispatcher.record(command_id)).state
+
+
+async def test_the_process_that_carries_its_secret_is_served(api: tuple[ApiServer, Client]) -> None:
+    server, client = api
+    worker = launched(server)
+    command_id = await accepted(client)
+    async with client.get(POLL, params={"moduleId": "demo"}, headers=proof(worker)) as answer:
+        assert (await answer.json())["reqid"] == command_id
+    path = f"/v1/queue/{command_id}"
+    assert await status(client, "POST", path, json={"success": True}, headers=proof(worker)) == 200
+    assert await state(server, command_id) is CommandState.COMPLETED
+
+
+async def test_a_stranger_sees_nothing_answers_nothing_and_leaves_nothing(api: tuple[ApiServer, Client]) -> None:
+    server, client = api
+    worker, other = launched(server), launched(server, "Other")
+    command_id = await accepted(client)
+    known = list(server.workers.all())
+    for headers in ({}, {"X-Module-Secret": "guessed"}, {"X-Module-Secret": "grüße"}, proof(other)):
+        for name in ("Demo", "demo", "Nobody", "x" * 200):
+            assert await status(client, "GET", POLL, params={"moduleId": name}, headers=headers) == 403
+        data = {"statusData": '{"a":1}'}
+        path = "/v1/queue/updatemodulestatus/Demo"
+        assert await status(client, "POST", path, data=data, headers=headers) == 404
+    assert await state(server, command_id) is CommandState.QUEUED
+    assert server.workers.all() == known
+    async with client.get(POLL, params=DEMO, headers=proof(worker)) as answer:
+        assert (await answer.json())["reqid"] == command_id
+    for headers in ({}, {"X-Module-Secret": "guessed"}, proof(other)):
+        path = f"/v1/queue/{command_id}?moduleId=Demo"
+        assert await status(client, "POST", path, json={"success": True, "reply": "forged"}, headers=headers) == 403
+    assert await state(server, command_id) is CommandState.RUNNING
+    assert worker.status_data is None
+
+
+async def test_a_page_never_comes_so_far_even_with_a_proof(api: tuple[ApiServer, Client]) -> None:
+    server, client = api
+    worker = launched(server)
+    command_id = await accepted(client)
+    for header in ({"Origin": "http://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "same-origin"}):
+        headers = {**header, **proof(worker)}
+        for method, path in (
+            ("GET", POLL),
+            ("GET", "/V1//queue/demo_queue/"),
+            ("POST", f"/v1/queue/{command_id}"),
+            ("POST", "/v1/queue/updatemodulestatus/Demo"),
+        ):
+            assert await status(client, method, path, params=DEMO, headers=headers) == 403
+    assert await state(server, command_id) is CommandState.QUEUED
+
+
+async def test_a_module_polls_its_own_queue_only(api: tuple[ApiServer, Client]) -> None:
+    server, client = api
+    other = launched(server, "Other")
+    command_id = await accepted(client)
+    assert await status(client, "GET", POLL, params={"moduleId": "Other"}, headers=proof(other)) == 403
+    assert await state(server, command_id) is CommandState.QUEUED
+
+
+async def test_who_was_refused_and_what_to_do_is_said_once(api: tuple[ApiServer, Client]) -> None:
+    server, client = api
+    for name in ("Demo", "Demo", "DEMO", "Other", *(f"n{number}" for number in range(200))):
+        assert await status(client, "GET", POLL, params={"moduleId": name}) == 403
+    said = [entry.entry for entry in server.log.after(0, 1000) if "was refused" in entry.entry]
+    assert len([text for text in said if "'demo'" in text.lower()]) == 1
+    assert "external_modules" in said[0]
+    assert "modules run Demo" in said[0]
+    assert len(said) < 100
+
+
+async def test_a_process_that_cannot_carry_a_secret_is_known_by_its_end_of_the_connection(
+    api: tuple[ApiServer, Client],
+) -> None:
+    server, client = api
+    another = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", "import sys; sys.stdin.read()", stdin=asyncio.subprocess.PIPE
+    )
+    worker = launched(server, pid=another.pid)
+    command_id = await accepted(client)
+    assert await status(client, "GET", POLL, params=DEMO) == 403
+    await another.communicate(b"")
+    worker.pid = os.getpid()
+    async with client.get(POLL, params=DEMO) as answer:
+        assert (await answer.json())["reqid"] == command_id
+    assert await status(client, "POST", f"/v1/queue/{command_id}", json={"success": True}) == 200
+    assert await state(server, command_id) is CommandState.COMPLETED
+
+
+async def test_a_module_that_somebody_starts_by_hand_is_let_in_by_the_settings(tmp_path: Path) -> None:
+    async with running_api(tmp_path, external_modules=["DEMO", "Unknown"]) as (server, client):
+        server.workers.remove(server.worker.worker_id)
+        command_id = await accepted(client)
+        for name, queue in (("Other", "other_queue"), ("Unknown", "demo_queue"), ("Demo", "other_queue")):
+            assert await status(client, "GET", f"/v1/queue/{queue}", params={"moduleId": name}) == 403
+        async with client.get(POLL, params=DEMO) as answer:
+            assert (await answer.json())["reqid"] == command_id
+        assert [worker.worker_id for worker in server.workers.all()] == ["external:demo"]
+        assert await status(client, "POST", f"/v1/queue/{command_id}", json={"success": True}) == 200
+        assert await state(server, command_id) is CommandState.COMPLETED
+
+
+async def test_an_answer_that_is_too_long_ends_its_command_alone(tmp_path: Path) -> None:
+    async with running_api(tmp_path, max_body_bytes=100_000) as (server, client):
+        server.workers.remove(server.worker.worker_id)
+        worker = launched(server)
+        first, second = await accepted(client), await accepted(client)
+        async with client.get(POLL, params=DEMO, headers=proof(worker)) as answer:
+            assert (await answer.json())["reqid"] == first
+        output = {"success": True, "reply": "x" * 200_000}
+        assert await status(client, "POST", f"/v1/queue/{first}", json=output, headers=proof(worker)) == 413
+        record = await server.dispatcher.record(first)
+        assert (record.state, record.reason) == (CommandState.FAILED, "module_error")
+        assert "too long" in (record.error or "")
+        async with client.get(POLL, params=DEMO, headers=proof(worker)) as answer:
+            assert (await answer.json())["reqid"] == second
