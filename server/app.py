@@ -32,6 +32,7 @@ from .http.audience import Audience, declare
 from .http.body_limits import body_limits
 from .http.connections import ConnectionLimits, Connections
 from .http.request_body import BodyReader
+from .http.unreadable import HandlerMaker
 from .links.channel import Channel
 from .links.module_identity import ModuleIdentity
 from .links.queue_protocol import QueueProtocol
@@ -62,14 +63,7 @@ class App:
         self.connections = Connections(_connection_limits(settings), lambda text: self.log.add(text, "warning"))
         self.web = self._web(BodyReader(blobs, body_limits(settings)))
         self._listening: list[socket.socket] = []
-        self._runner = web.AppRunner(
-            self.web,
-            handler_cancellation=True,
-            access_log=None,
-            keepalive_timeout=settings.idle_timeout,
-            shutdown_timeout=1.0,
-            auto_decompress=False,  # bodies are unpacked where they are read: bounded, and checked to their end
-        )
+        self._runner = web.AppRunner(self.web, handler_cancellation=True, shutdown_timeout=1.0)
 
     def _web(self, bodies: BodyReader) -> web.Application:
         polls = CommandPolls(self.dispatcher, self.routes)
@@ -113,12 +107,24 @@ class App:
             await self.host.set_port(port)
             await self.host.start()
             assert self._runner.server is not None
-            self.connections.serve(sockets, self._runner.server)
+            self.connections.serve(sockets, self._handlers(self._runner.server))
             await self.dispatcher.fail_unserved(route.queue for route in self.routes.all())
         except BaseException:
             await self._close_connections()
             raise
         return port
+
+    def _handlers(self, server: web.Server) -> HandlerMaker:
+        return HandlerMaker(
+            server,
+            lambda text: self.log.add(text, "warning"),
+            access_log=None,
+            keepalive_timeout=self.settings.idle_timeout,
+            max_line_size=self.settings.max_header_bytes,
+            max_field_size=self.settings.max_header_bytes,
+            max_headers=self.settings.max_headers,
+            auto_decompress=False,  # bodies are unpacked where they are read: bounded, and checked to their end
+        )
 
     async def stop(self) -> None:
         """Take no new commands, let the running ones end for a while, then stop everything."""

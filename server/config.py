@@ -57,6 +57,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     drain: float = 5.0
     module_drain: float = 30.0
     max_body_bytes: int = 128 * 1024 * 1024
+    max_headers: int = 128
+    max_header_bytes: int = 8190
     max_text_bytes: int = 32 * 1024 * 1024
     max_log_bytes: int = 256 * 1024
     max_uploads_bytes: int = 16 * 1024**3

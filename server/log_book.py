@@ -15,6 +15,8 @@ from .text import well_formed
 
 KEPT_ENTRIES = 5000
 MAX_ENTRY_CHARACTERS = 8192
+MAX_NAME_CHARACTERS = 100
+"""Of a category or a label."""
 _LEVELS = {
     "trace": logging.DEBUG,
     "debug": logging.DEBUG,
@@ -25,6 +27,8 @@ _LEVELS = {
     "critical": logging.CRITICAL,
 }
 _TERMINAL_CODES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+"""What can move a terminal's cursor, or end a line where nobody sees it."""
 
 
 class LogEntry(msgspec.Struct, frozen=True):
@@ -51,18 +55,29 @@ class LogBook:
         """Keep an entry; an unknown level counts as information, too long a text is cut and says so."""
         known = level.lower() if level.lower() in _LEVELS else "information"
         text = _TERMINAL_CODES.sub("", well_formed(entry))
-        category, label = well_formed(category), well_formed(label)
+        category, label = _one_line(category), _one_line(label)
         if len(text) > MAX_ENTRY_CHARACTERS:
             text = f"{text[:MAX_ENTRY_CHARACTERS]} … ({len(text)} characters)"
         self._last_id += 1
         now = datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         self._entries.append(LogEntry(self._last_id, now, f"{category}: {text}", known, category, label))
-        self._logger.log(_LEVELS[known], "%s: %s", category, text)
+        self._logger.log(_LEVELS[known], "%s: %s", category, _CONTROL.sub(_escaped, text).replace("\n", "\n    "))
 
     def after(self, last_id: int, count: int) -> list[LogEntry]:
         """Return the entries with a higher id: the newest ``count`` of them, oldest first."""
         found = [entry for entry in self._entries if entry.id > last_id]
         return found[-count:] if count > 0 else []
+
+
+def _one_line(text: str) -> str:
+    """Return a name as one short line: nothing in it can pass for another entry."""
+    plain = _TERMINAL_CODES.sub("", well_formed(text[:MAX_NAME_CHARACTERS]))
+    line = _CONTROL.sub(_escaped, plain).replace("\n", "\\n")
+    return line if len(text) <= MAX_NAME_CHARACTERS else f"{line}…"
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode()
 
 
 def configure_logging(folder: Path) -> None:

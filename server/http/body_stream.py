@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
 
-from .bad_request import BadRequestError
+from .bad_request import BadRequestError, shortened
 from .content_encoding import Inflater, content_encoding
 
 PIECE_BYTES = 64 * 1024
@@ -19,7 +20,7 @@ async def body_pieces(request: web.Request, most_bytes: int) -> AsyncIterator[by
     if request.content_length is not None and request.content_length > most_bytes:
         raise BadRequestError(f"The body is larger than {most_bytes} bytes.", 413)
     left = most_bytes
-    async for piece in _inflated(request, encoding) if encoding else request.content.iter_chunked(PIECE_BYTES):
+    async for piece in _inflated(request, encoding) if encoding else _arriving(request):
         left -= len(piece)
         if left < 0:
             unpacked = " when it is unpacked" if encoding else ""
@@ -36,9 +37,21 @@ async def whole_body(request: web.Request, most_bytes: int) -> bytes:
     return bytes(data)
 
 
+async def _arriving(request: web.Request) -> AsyncIterator[bytes]:
+    try:
+        async for piece in request.content.iter_chunked(PIECE_BYTES):
+            yield piece
+    except (HttpProcessingError, web.RequestPayloadError) as error:
+        raise BadRequestError(f"The body cannot be read: {shortened(_first_line(error))}") from None
+
+
+def _first_line(error: Exception) -> str:
+    return (error.message if isinstance(error, HttpProcessingError) else str(error)).partition("\n")[0]
+
+
 async def _inflated(request: web.Request, encoding: str) -> AsyncIterator[bytes]:
     inflater = Inflater(encoding)
-    async for chunk in request.content.iter_chunked(PIECE_BYTES):
+    async for chunk in _arriving(request):
         for piece in inflater.feed(chunk):
             yield piece
             await asyncio.sleep(0)  # others have their turn

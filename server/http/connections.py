@@ -21,6 +21,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from .bad_request import BadRequestError
 
+NewHandler = Callable[[], web.RequestHandler]
 _SWEEP_SECONDS = 1.0
 _TRY_AGAIN_SECONDS = 0.2
 _SAY_AGAIN_SECONDS = 60.0
@@ -67,11 +68,11 @@ class Connections:
         self._tasks: list[asyncio.Task[None]] = []
         self._said = float("-inf")
 
-    def serve(self, sockets: list[socket.socket], server: web.Server) -> None:
-        """Accept what comes to these listening sockets, until ``close``."""
+    def serve(self, sockets: list[socket.socket], new_handler: NewHandler) -> None:
+        """Accept what comes to these listening sockets, until ``close``; ``new_handler`` speaks HTTP with it."""
         for listening in sockets:
             listening.setblocking(False)
-            self._tasks.append(asyncio.create_task(self._accept(listening, server)))
+            self._tasks.append(asyncio.create_task(self._accept(listening, new_handler)))
         self._tasks.append(asyncio.create_task(self._watch()))
 
     async def close(self) -> None:
@@ -118,7 +119,7 @@ class Connections:
             await asyncio.sleep(_SWEEP_SECONDS)
             self.sweep()
 
-    async def _accept(self, listening: socket.socket, server: web.Server) -> None:
+    async def _accept(self, listening: socket.socket, new_handler: NewHandler) -> None:
         """One after another, so that their number is known at every moment; the others wait at the port."""
         loop = asyncio.get_running_loop()
         while True:
@@ -129,18 +130,18 @@ class Connections:
                 await asyncio.sleep(_TRY_AGAIN_SECONDS)
                 continue
             try:
-                await self._admit(accepted, server)
+                await self._admit(accepted, new_handler)
             except OSError:  # it is gone already
                 accepted.close()
             except Exception as error:  # whatever it is, the next one must be let in
                 accepted.close()
                 self._tell(f"A connection could not be taken: {type(error).__name__}: {error}")
 
-    async def _admit(self, accepted: socket.socket, server: web.Server) -> None:
+    async def _admit(self, accepted: socket.socket, new_handler: NewHandler) -> None:
         if not await self._make_room():
             _refuse(accepted)
             return
-        connection = _Connection(self, server(), self._clock)
+        connection = _Connection(self, new_handler(), self._clock)
         with contextlib.suppress(OSError):
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         await asyncio.get_running_loop().connect_accepted_socket(lambda: connection, accepted)

@@ -11,6 +11,9 @@ from ..log_book import LogBook
 from .bad_request import BadRequestError
 from .envelope import error
 
+_LONGEST_NAME = 255
+"""Bytes, on every file system that is common."""
+
 
 def error_middleware(log: LogBook) -> Middleware:
     """Return the middleware that answers errors."""
@@ -26,12 +29,19 @@ def error_middleware(log: LogBook) -> Middleware:
                 raise
             return error(_text(request, answered), status=answered.status, code=answered.status)
         except Exception as unexpected:
-            if isinstance(unexpected, OSError) and unexpected.errno == errno.ENAMETOOLONG:
+            if _is_too_long_a_name(request, unexpected):
                 return error("There is no file with so long a name.", status=404, code=404)
             log.add(f"{request.method} {request.path} failed: {unexpected!r}", "error")
             return error("The server failed to answer; its log says more.", status=500)
 
     return answer
+
+
+def _is_too_long_a_name(request: web.Request, unexpected: Exception) -> bool:
+    """Whether a file was asked for, outside of the API, whose name no file can have."""
+    if not isinstance(unexpected, OSError) or unexpected.errno != errno.ENAMETOOLONG:
+        return False
+    return not request.path.lower().startswith("/v1/") and len(request.path.encode()) > _LONGEST_NAME
 
 
 def _text(request: web.Request, answered: web.HTTPException) -> str:
