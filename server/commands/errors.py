@@ -45,12 +45,12 @@ class ModuleUnavailableError(CommandError):
 
 
 class StorageError(CommandError):
-    """What must be on disk cannot be written; ``damaged``: because of what is there already."""
+    """What must be on disk cannot be written: the disk is ``full``, or what is there already is ``damaged``."""
 
-    def __init__(self, folder: str, why: str, damaged: bool = False) -> None:
-        super().__init__(
-            f"The records in {folder} are damaged: {why}. Move that folder away, then try again; it is made anew, "
-            "without the finished replies."
-            if damaged
-            else f"The server cannot write to {folder}: {why}. Free some space there, then try again."
-        )
+    def __init__(self, folder: str, why: str, *, damaged: bool = False, full: bool = False) -> None:
+        remedy = "Look at the disk and at the folder's rights, then try again."
+        if full:
+            remedy = "Free some space there, then try again."
+        elif damaged:
+            remedy = "Start the server again: what can still be read is kept, and the rest is set aside."
+        super().__init__(f"The server cannot write to {folder}: {why}. {remedy}")

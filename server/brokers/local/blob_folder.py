@@ -110,7 +110,7 @@ def _remove(references: list[str]) -> None:
 
 
 def _remove_others(folder: Path, kept: set[str]) -> dict[str, int]:
-    """Delete what is not kept; return the sizes of the rest."""
-    files = list(folder.iterdir()) if folder.is_dir() else []
+    """Delete the files that are not kept; return the sizes of the rest."""
+    files = [path for path in folder.iterdir() if path.is_file()] if folder.is_dir() else []
     _remove([str(path) for path in files if str(path) not in kept])
     return {str(path): path.stat().st_size for path in files if str(path) in kept}

@@ -111,6 +111,7 @@ class LocalBroker:
         self._reply_bytes = reply_bytes
         self._entries: dict[str, Entry] = {}
         self._queues: dict[str, _Queue] = {}
+        self._gaps: list[str] = []
         self._changes: set[asyncio.Task[Any]] = set()
         """Those that wait for the disk."""
 
@@ -121,7 +122,7 @@ class LocalBroker:
     @property
     def damaged(self) -> list[str]:
         """What could not be read back from disk and was set aside, in words."""
-        return self._writer.damaged
+        return self._writer.damaged + self._gaps
 
     async def open(self) -> None:
         """Read the records back; commands that were still queued are queued again."""
@@ -139,6 +140,8 @@ class LocalBroker:
             known = self._entries.get(line.command_id)
             if known is not None and replay(known, line.event):
                 self._writer.fall_behind(known)
+            elif known is not None and line.event.seq > known.buffer.last_seq:
+                self._gaps.append(f"Event {line.event.seq} of command {line.command_id} is lost, as one before it is.")
         for entry in self._entries.values():
             self._take_up(entry)
         files = [file.path for entry in self._entries.values() for file in entry.payload.files]
@@ -337,7 +340,6 @@ class LocalBroker:
         except StorageError:
             self._writer.give_up(entry)
             del self._entries[entry.command.command_id]
-            await self._discard_files(entry.payload)
             raise
         finally:
             queue.arriving -= 1

@@ -8,12 +8,17 @@ last moments.)
 from __future__ import annotations
 
 import contextlib
+import re
+import zlib
 from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
 
 from ...commands.reply_buffer import Event
+from ...private_files import opener
+from ...set_aside import only_file, set_aside
+from .recovery import is_sound
 
 
 class JournalLine(msgspec.Struct, frozen=True, array_like=True):
@@ -23,6 +28,7 @@ class JournalLine(msgspec.Struct, frozen=True, array_like=True):
     event: Event
 
 
+_ID = re.compile(rb"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(JournalLine).decode
 
@@ -35,17 +41,43 @@ class Journal:
         self._files: list[BinaryIO] = []
         self._current = 0
         self._other_is_empty = False
+        self.damaged: list[str] = []
+        """What could not be read when the journal was opened, in words."""
 
     def open(self) -> list[JournalLine]:
         """Return what the last run left, in the order of its numbers for each command. Blocks. Raises ``OSError``."""
         lines: list[JournalLine] = []
         for path in self._paths:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch()
-            lines += _readable(path.read_bytes())
-            self._files.append(path.open("ab", buffering=0))
+            if text := only_file(path):
+                self.damaged.append(text)
+            lines += self._read(path)
+            self._files.append(open(path, "ab", buffering=0, opener=opener))  # noqa: SIM115
         self._other_is_empty = not self._paths[1].stat().st_size
         return sorted(lines, key=lambda line: line.event.seq)
+
+    def _read(self, path: Path) -> list[JournalLine]:
+        """Return the lines of a file. One with lines that cannot be read is kept, under another name."""
+        if not path.exists():
+            return []
+        raw_lines = path.read_bytes().split(b"\n")
+        lines, unreadable = [], []
+        for raw in raw_lines[:-1]:
+            line = _decoded(raw)
+            lines += [line] if line else []
+            unreadable += [raw] if raw and not line else []
+        if (last := _decoded(raw_lines[-1])) is not None:  # otherwise a kill cut it off, before anybody saw its event
+            lines.append(last)
+        if unreadable:
+            about = sorted({found[0].decode() for raw in unreadable if (found := _ID.search(raw))})
+            aside = set_aside(path)
+            with open(path, "wb", opener=opener) as file:
+                file.writelines(_encoded(line) for line in lines)
+            self.damaged.append(
+                f"{len(unreadable)} lines of {path} cannot be read; the file as it was is now {aside.name}. What they "
+                f"said of command {', '.join(about) or '(unknown)'} is lost, unless its record has it too."
+            )
+        return lines
 
     def close(self) -> None:
         """Close the files."""
@@ -56,7 +88,7 @@ class Journal:
         """Keep an event. A full disk is not noticed here: the store, which needs more room, says so."""
         # The line feed comes first as well, so that a line which was cut off spoils no other.
         with contextlib.suppress(OSError):
-            self._files[self._current].write(b"\n" + _encode(JournalLine(command_id, event)) + b"\n")
+            self._files[self._current].write(_encoded(JournalLine(command_id, event)))
 
     def turn(self) -> None:
         """The store begins to write what has been noted: new events go into the other file, if that is empty."""
@@ -71,10 +103,15 @@ class Journal:
             self._other_is_empty = True
 
 
-def _readable(data: bytes) -> list[JournalLine]:
-    lines = []
-    for raw in data.splitlines():
-        with contextlib.suppress(msgspec.DecodeError):
-            if raw:
-                lines.append(_decode(raw))
-    return lines
+def _encoded(line: JournalLine) -> bytes:
+    text = _encode(line)
+    return b"\n%08x %s\n" % (zlib.crc32(text), text)
+
+
+def _decoded(raw: bytes) -> JournalLine | None:
+    """Return a line; ``None`` when it is not as it was written. Those of earlier versions have no checksum."""
+    checksum, _, text = (b"", b"", raw) if raw.startswith(b"[") else raw.partition(b" ")
+    with contextlib.suppress(msgspec.DecodeError, RecursionError):
+        if (not checksum or checksum == b"%08x" % zlib.crc32(text)) and is_sound((line := _decode(text)).event):
+            return line
+    return None

@@ -14,6 +14,19 @@ _CLOSING_EVENT = {
 }
 
 
+def is_sound(event: Event) -> bool:
+    """Whether an event read back from disk says what one of its kind must say."""
+    if event.kind is EventKind.DELTA:
+        return isinstance(event.data, str)
+    if not isinstance(event.data, dict):
+        return False
+    if event.kind is EventKind.STARTED:
+        return isinstance(event.data.get("delivery"), int)
+    if event.kind in _CLOSING_EVENT.values():
+        return event.data.get("state") in list(_CLOSING_EVENT) and {"reason", "error"} <= event.data.keys()
+    return True
+
+
 def replay(entry: Entry, event: Event) -> bool:
     """Take an event from the journal; false when the store had it already."""
     if event.seq != entry.buffer.last_seq + 1:

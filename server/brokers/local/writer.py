@@ -12,7 +12,8 @@ from ...commands.reply_buffer import Event
 from ...commands.whole import whole
 from .entry import Entry
 from .journal import Journal, JournalLine
-from .record_store import RecordStore, Row, StoredCommand, chunk_row, command_row, life_row, payload_row
+from .record_store import RecordStore, Row, chunk_row, command_row, life_row, payload_row
+from .stored_commands import StoredCommand
 
 FLUSH_SECONDS = 0.05
 RETRY_SECONDS = 1.0
@@ -36,7 +37,7 @@ class Writer:
     @property
     def damaged(self) -> list[str]:
         """What could not be read back, in words."""
-        return self._store.damaged
+        return self._store.damaged + self._journal.damaged
 
     @property
     def last_sign_of_life(self) -> SignOfLife | None:

@@ -1,0 +1,79 @@
+"""The rows of the record folder as they lie on disk: read one by one, so that a damaged one harms no other. Blocks.
+
+A row is read without what would trust its content: no pickle, whatever a damaged row may call itself.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+_COLUMNS = "rowid, key, mode, filename, value"
+_IN_ROW, _IN_FILE = 1, 2
+"""Where diskcache has put a value."""
+_UNREADABLE = (ValueError, zlib.error, RecursionError, OSError, TypeError)
+
+
+class StoredRow(msgspec.Struct):
+    """One row. ``key`` is empty when it cannot be read; ``why`` says why there is no ``value``."""
+
+    rowid: int
+    key: str
+    content: bytes = b""
+    filename: str | None = None
+    value: Any = None
+    why: str = ""
+
+
+def read_rows(connection: sqlite3.Connection, folder: Path) -> Iterator[StoredRow]:
+    """Return every row. Raises ``sqlite3.DatabaseError`` where the database itself is damaged."""
+    for columns in connection.execute(f"SELECT {_COLUMNS} FROM Cache NOT INDEXED ORDER BY rowid"):
+        yield _row(folder, *columns)
+
+
+def rescue_rows(connection: sqlite3.Connection, folder: Path) -> list[StoredRow]:
+    """Return what can still be read of a damaged database: from its beginning, and from its end."""
+    found: dict[int, StoredRow] = {}
+    for order in ("ASC", "DESC"):
+        try:
+            for columns in connection.execute(f"SELECT {_COLUMNS} FROM Cache NOT INDEXED ORDER BY rowid {order}"):
+                found[columns[0]] = _row(folder, *columns)
+        except sqlite3.DatabaseError:
+            continue
+    return [found[rowid] for rowid in sorted(found)]
+
+
+def _row(folder: Path, rowid: int, key: Any, mode: Any, filename: Any, value: Any) -> StoredRow:
+    row = StoredRow(rowid, "", filename=filename if isinstance(filename, str) else None)
+    try:
+        name = _decoded(key)
+        row.key = name if isinstance(name, str) else ""
+        row.content = _content(folder, mode, row.filename, value)
+        row.value = _decoded(row.content)
+    except _UNREADABLE as error:
+        row.why = str(error) or type(error).__name__
+    if not row.key:
+        row.why = row.why or "its name is no text"
+    return row
+
+
+def _content(folder: Path, mode: Any, filename: str | None, value: Any) -> bytes:
+    if mode == _IN_ROW and isinstance(value, bytes):
+        return value
+    if mode == _IN_FILE and filename is not None:
+        path = (folder / filename).resolve()
+        if folder.resolve() in path.parents:
+            return path.read_bytes()
+    raise ValueError("it does not say where its content is")
+
+
+def _decoded(content: Any) -> Any:
+    if not isinstance(content, bytes):
+        raise ValueError("it is not what this server writes")
+    return json.loads(zlib.decompress(content))
