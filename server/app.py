@@ -32,6 +32,7 @@ from .http.audience import Audience, declare
 from .http.body_limits import body_limits
 from .http.connections import ConnectionLimits, Connections
 from .http.request_body import BodyReader
+from .http.sse import EventStreams
 from .http.unreadable import HandlerMaker
 from .links.channel import Channel
 from .links.module_identity import ModuleIdentity
@@ -68,13 +69,14 @@ class App:
     def _web(self, bodies: BodyReader) -> web.Application:
         polls = CommandPolls(self.dispatcher, self.routes)
         timeout = self.settings.response_timeout
-        module_routes = ModuleRoutes(self.dispatcher, self.routes, polls, bodies, timeout)
+        streams = EventStreams(self.dispatcher)
+        module_routes = ModuleRoutes(self.dispatcher, self.routes, polls, streams, bodies, timeout)
         app = new_application(self.settings, self.log)
         app.middlewares.insert(0, self.connections.middleware)
         channel = Channel(self.dispatcher, self.workers, self.log)
         declare(app, "GET", "/v1/channel", channel.handle, Audience.MODULE, effects=True)
         self.queue_protocol.add_to(app)
-        CommandRoutes(self.dispatcher).add_to(app)
+        CommandRoutes(self.dispatcher, streams).add_to(app)
         ServerStatus(self.settings.compatible_version, self.dispatcher).add_to(app)
         LogRoutes(self.log, bodies, self.settings.max_log_bytes).add_to(app)
         add_module_list(app, self.host)

@@ -93,8 +93,11 @@ class Broker(Protocol):
     async def flush(self) -> None:
         """Return when every event appended so far to a long command's buffer is on disk. Raises ``StorageError``."""
 
-    async def read(self, command_id: str, after: int, wait: float) -> EventPage | None:
-        """Return the events after number ``after``, waiting up to ``wait`` seconds for the first; ``None``: unknown."""
+    async def read(self, command_id: str, after: int, wait: float, most: int | None = None) -> EventPage | None:
+        """Return the events after number ``after``, at most ``most``; waits up to ``wait`` seconds for the first.
+
+        ``None``: the command is unknown.
+        """
 
     async def reply(self, command_id: str) -> Reply | None:
         """Return text and fields so far; ``None`` when the command is unknown."""

@@ -123,9 +123,9 @@ class Dispatcher:
         """Return how many commands are served before this one; ``None`` when it is not waiting."""
         return await self._broker.position(command_id)
 
-    async def read(self, command_id: str, after: int, wait: float) -> EventPage:
-        """Return the events after a number, waiting for the first of them."""
-        page = await self._broker.read(command_id, after, wait)
+    async def read(self, command_id: str, after: int, wait: float, most: int | None = None) -> EventPage:
+        """Return the events after a number, at most ``most``, waiting for the first of them."""
+        page = await self._broker.read(command_id, after, wait, most)
         if page is None:
             raise UnknownCommandError(command_id)
         return page

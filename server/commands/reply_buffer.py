@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-from collections import deque
 from typing import Any
 
 import msgspec
@@ -39,11 +38,15 @@ class Event(msgspec.Struct, frozen=True):
 
 
 class EventPage(msgspec.Struct, frozen=True):
-    """The events after a given number. ``gone`` is true when some of them are no longer kept."""
+    """The events after a given number. ``gone`` is true when some of them are no longer kept.
+
+    ``more``: there are later ones, which were not asked for.
+    """
 
     events: list[Event]
     ended: bool
     gone: bool = False
+    more: bool = False
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -63,8 +66,8 @@ class ReplyBuffer:
     """
 
     def __init__(self, max_bytes: int) -> None:
-        self._events: deque[Event] = deque()
-        self._sizes: deque[int] = deque()
+        self._events: list[Event] = []
+        self._sizes: list[int] = []
         self._bytes = 0
         self._max_bytes = max_bytes
         self._text: list[str] = []
@@ -86,21 +89,19 @@ class ReplyBuffer:
         """Keep an event read back from disk, with the number it had."""
         self._keep(event)
 
-    def after(self, seq: int) -> tuple[list[Event], bool]:
-        """Return the kept events with a number above ``seq``, and whether older ones of them are gone."""
+    def after(self, seq: int, most: int | None = None) -> tuple[list[Event], bool, bool]:
+        """Return the kept events with a number above ``seq``, at most ``most`` of them.
+
+        Also whether older ones of them are gone, and whether there are more.
+        """
         first_kept = self._events[0].seq if self._events else self.last_seq + 1
         skip = max(0, seq + 1 - first_kept)
-        if skip == 0:
-            return list(self._events), seq + 1 < first_kept
-        if skip >= len(self._events):
-            return [], False
-        return [self._events[index] for index in range(skip, len(self._events))], False
+        found = self._events[skip:] if most is None else self._events[skip : skip + most]
+        return found, seq + 1 < first_kept, skip + len(found) < len(self._events)
 
     def trim(self) -> None:
         """Drop the events but the last, which says how it ended; text and fields so far stay."""
-        while len(self._events) > 1:
-            self._events.popleft()
-            self._bytes -= self._sizes.popleft()
+        self._drop(len(self._events) - 1)
 
     def reply(self) -> Reply:
         """Return text and fields so far."""
@@ -130,6 +131,18 @@ class ReplyBuffer:
         self._events.append(event)
         self._sizes.append(size)
         self._bytes += size
-        while self._bytes > self._max_bytes and len(self._events) > 1:
-            self._events.popleft()
-            self._bytes -= self._sizes.popleft()
+        if self._bytes > self._max_bytes:
+            self._make_room()
+
+    def _make_room(self) -> None:
+        """Drop the oldest: an eighth at once, because to drop a few from so long a list costs as much."""
+        count, left = 0, self._bytes
+        while left > self._max_bytes * 7 // 8 and count < len(self._events) - 1:
+            left -= self._sizes[count]
+            count += 1
+        self._drop(count)
+
+    def _drop(self, count: int) -> None:
+        if count > 0:
+            self._bytes -= sum(self._sizes[:count])
+            del self._events[:count], self._sizes[:count]

@@ -19,6 +19,8 @@ from tests.support.server_process import ServerProcess, wait_until
 WORD = "x" * 2000
 WORDS = 8000
 READERS = 20
+CROWD = 200
+KIB_EACH = 64
 
 
 @pytest.fixture
@@ -47,6 +49,14 @@ class Reader:
                 chunks.append(chunk)
         return b"".join(chunks)
 
+    def wait(self) -> None:
+        """Return when the first bytes have come; they are not taken."""
+        self._socket.recv(1, socket.MSG_PEEK)
+
+    def close(self) -> None:
+        """Leave."""
+        self._socket.close()
+
 
 def events(stream: bytes) -> list[tuple[int, str, str]]:
     """Return number, kind and text of every event."""
@@ -54,8 +64,8 @@ def events(stream: bytes) -> list[tuple[int, str, str]]:
     return [(int(seq), kind.decode(), json.loads(data).get("text", "")) for seq, kind, data in found]
 
 
-def stream_words(server: ServerProcess) -> str:
-    body = server.post("/v1/talker/count", name=WORD, to=WORDS, pause=0.001)
+def stream_words(server: ServerProcess, words: int = WORDS) -> str:
+    body = server.post("/v1/talker/count", name=WORD, to=words, pause=0.001)
     assert body["commandStatus"] == "running", body
     return str(body["commandId"])
 
@@ -98,3 +108,20 @@ def test_who_does_not_read_slows_nobody_and_is_told_what_is_gone(server: ServerP
     page = server.get(f"/v1/commands/{command_id}/events?after=0")
     assert (page["gone"], page["ended"]) == (True, True)
     assert server.get(f"/v1/commands/{command_id}")["text"] == expected
+
+
+def test_a_crowd_that_does_not_read_shares_one_buffer(server: ServerProcess) -> None:
+    assert server.process is not None
+    process = psutil.Process(server.process.pid)
+    command_id = stream_words(server, 2500)
+    server.wait_ended("Talker", command_id)
+    whole = events(Reader(server, command_id, small=False).read())
+    before = process.memory_info().rss
+    crowd = [Reader(server, command_id, small=True) for _ in range(CROWD)]
+    for reader in crowd:
+        reader.wait()
+    assert process.memory_info().rss - before < CROWD * KIB_EACH * 1024
+    for reader in crowd[::50]:
+        assert events(reader.read()) == whole
+    for reader in crowd:
+        reader.close()

@@ -28,6 +28,7 @@ from server.config import ServerSettings
 from server.http.application import add_module_routes, new_application
 from server.http.body_limits import body_limits
 from server.http.request_body import BodyReader
+from server.http.sse import EventStreams
 from server.links.module_identity import ModuleIdentity
 from server.links.queue_protocol import QueueProtocol
 from server.log_book import LogBook
@@ -57,7 +58,8 @@ class ApiServer:
         self.routes.set_module("Demo", [quick, custom, route("demo/long", "long", long_running=True)])
         bodies = BodyReader(self.blobs, body_limits(self.settings))
         polls = CommandPolls(self.dispatcher, self.routes)
-        modules = ModuleRoutes(self.dispatcher, self.routes, polls, bodies, self.settings.response_timeout)
+        streams = EventStreams(self.dispatcher)
+        modules = ModuleRoutes(self.dispatcher, self.routes, polls, streams, bodies, self.settings.response_timeout)
         queues = {"demo": "demo_queue", "other": "other_queue"}
         self.identity = ModuleIdentity(
             self.workers, self.log, self.settings.external_modules, lambda name: queues.get(name.lower())
@@ -65,7 +67,7 @@ class ApiServer:
         self.queue_protocol = QueueProtocol(self.dispatcher, self.workers, self.identity)
         self.app = new_application(self.settings, self.log)
         self.queue_protocol.add_to(self.app)
-        CommandRoutes(self.dispatcher).add_to(self.app)
+        CommandRoutes(self.dispatcher, streams).add_to(self.app)
         ServerStatus(self.settings.compatible_version, self.dispatcher).add_to(self.app)
         LogRoutes(self.log, bodies, self.settings.max_log_bytes).add_to(self.app)
         add_module_routes(self.app, modules.handle)

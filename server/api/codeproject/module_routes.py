@@ -19,7 +19,7 @@ from ...commands.routing import Route, RouteMatch, RouteTable, path_key
 from ...http.envelope import error, json_answer, module_answer, proxy_fields
 from ...http.guard import owner_of
 from ...http.request_body import BodyReader, Received
-from ...http.sse import stream_events, wants_stream
+from ...http.sse import EventStreams, wants_stream
 from .command_polls import CANCEL, GET_STATUS, CommandPolls
 
 LONG_ANSWER_SECONDS = 1.0
@@ -30,9 +30,16 @@ class ModuleRoutes:
     """Everything under ``/v1/`` that a module serves."""
 
     def __init__(
-        self, dispatcher: Dispatcher, routes: RouteTable, polls: CommandPolls, bodies: BodyReader, timeout: float
+        self,
+        dispatcher: Dispatcher,
+        routes: RouteTable,
+        polls: CommandPolls,
+        streams: EventStreams,
+        bodies: BodyReader,
+        timeout: float,
     ) -> None:
         self._dispatcher = dispatcher
+        self._streams = streams
         self._routes = routes
         self._polls = polls
         self._bodies = bodies
@@ -58,7 +65,7 @@ class ModuleRoutes:
             except CommandError as refused:
                 return self._refusal(request, refused, match.route, received)
         if wants_stream(request):
-            return await stream_events(request, self._dispatcher, command.command_id, after=0, owns=True)
+            return await self._streams.send(request, command.command_id, after=0, owns=True)
         return await self._wait(command, match, received)
 
     async def _submit(self, route: Route, owner: str, body: Received) -> Command:

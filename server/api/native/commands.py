@@ -13,8 +13,9 @@ from ...commands.reply_buffer import Reply
 from ...http.audience import Audience, declare
 from ...http.bad_request import BadRequestError, shortened, whole_number
 from ...http.envelope import error, json_answer
+from ...http.event_pieces import event_data
 from ...http.guard import owner_of
-from ...http.sse import event_data, stream_events, wants_stream
+from ...http.sse import EventStreams, wants_stream
 
 MAX_WAIT_SECONDS = 60.0
 MAX_PAGE = 100
@@ -24,8 +25,9 @@ _GROUPS = {"live": LIVE, "ended": ENDED}
 class CommandRoutes:
     """The routes under ``/v1/commands``."""
 
-    def __init__(self, dispatcher: Dispatcher) -> None:
+    def __init__(self, dispatcher: Dispatcher, streams: EventStreams) -> None:
         self._dispatcher = dispatcher
+        self._streams = streams
 
     def add_to(self, app: web.Application) -> None:
         """Register the routes."""
@@ -55,7 +57,7 @@ class CommandRoutes:
         try:
             command = await self._find(request)
             if wants_stream(request):
-                return await stream_events(request, self._dispatcher, command.command_id, after)
+                return await self._streams.send(request, command.command_id, after)
             wait = min(_number(request, "wait", 0), MAX_WAIT_SECONDS)
             page = await self._dispatcher.read(command.command_id, after, wait)
             command = await self._find(request)

@@ -252,14 +252,14 @@ class LocalBroker:
         """See the port."""
         await self._writer.flush()
 
-    async def read(self, command_id: str, after: int, wait: float) -> EventPage | None:
+    async def read(self, command_id: str, after: int, wait: float, most: int | None = None) -> EventPage | None:
         """See the port."""
         deadline = time.monotonic() + wait
         while (entry := self._entries.get(command_id)) is not None:
-            events, gone = entry.buffer.after(after)
+            events, gone, more = entry.buffer.after(after, most)
             left = deadline - time.monotonic()
             if events or entry.command.ended or left <= 0:
-                return EventPage(events, entry.command.ended, gone)
+                return EventPage(events, entry.command.ended, gone, more)
             await entry.changed.wait(left)
         return None
 
