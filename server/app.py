@@ -60,9 +60,10 @@ class App:
         )
         self.retention = Retention(self.broker, kept, clock)
         identity = ModuleIdentity(self.workers, self.log, settings.external_modules, self.host.queue_of)
-        self.queue_protocol = QueueProtocol(self.dispatcher, self.workers, identity)
+        bodies = BodyReader(blobs, body_limits(settings))
+        self.queue_protocol = QueueProtocol(self.dispatcher, self.workers, identity, bodies)
         self.connections = Connections(_connection_limits(settings), lambda text: self.log.add(text, "warning"))
-        self.web = self._web(BodyReader(blobs, body_limits(settings)))
+        self.web = self._web(bodies)
         self._listening: list[socket.socket] = []
         self._runner = web.AppRunner(self.web, handler_cancellation=True, shutdown_timeout=1.0)
 

@@ -31,10 +31,17 @@ def error_middleware(log: LogBook) -> Middleware:
         except Exception as unexpected:
             if _is_too_long_a_name(request, unexpected):
                 return error("There is no file with so long a name.", status=404, code=404)
-            log.add(f"{request.method} {request.path} failed: {unexpected!r}", "error")
+            if not _has_gone_away(request, unexpected):
+                log.add(f"{request.method} {request.path} failed: {unexpected!r}", "error")
             return error("The server failed to answer; its log says more.", status=500)
 
     return answer
+
+
+def _has_gone_away(request: web.Request, unexpected: Exception) -> bool:
+    """Whether all that failed was telling somebody something who is not there any more."""
+    gone = request.transport is None or request.transport.is_closing()
+    return gone and isinstance(unexpected, ConnectionError)
 
 
 def _is_too_long_a_name(request: web.Request, unexpected: Exception) -> bool:

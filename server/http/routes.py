@@ -60,6 +60,9 @@ class Routes(web.AbstractResource):
 
     async def resolve(self, request: web.Request) -> tuple[web.UrlMappingMatchInfo | None, set[str]]:
         """Find the route of a request; without one, the methods that its path has."""
+        if request.headers.get("Expect", "100-continue").lower() != "100-continue":
+            # aiohttp would repeat it in its answer, and fail where it is no text.
+            raise web.HTTPExpectationFailed(text="Of all that a request may expect, only 100-continue can be had.")
         path = normal_path(request.rel_url.path)
         found = self.find(request.method, path)
         if found is not None:

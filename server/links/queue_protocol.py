@@ -22,6 +22,7 @@ from ..commands.workers import Worker, WorkerRegistry
 from ..http.audience import Audience, declare
 from ..http.bad_request import BadRequestError
 from ..http.envelope import error, json_answer
+from ..http.request_body import BodyReader
 from .module_identity import ModuleIdentity
 from .queue_followers import QueueLongCommands
 
@@ -32,7 +33,10 @@ HOLD_SECONDS = 11.0
 class QueueProtocol:
     """The routes under ``/v1/queue``."""
 
-    def __init__(self, dispatcher: Dispatcher, workers: WorkerRegistry, identity: ModuleIdentity) -> None:
+    def __init__(
+        self, dispatcher: Dispatcher, workers: WorkerRegistry, identity: ModuleIdentity, bodies: BodyReader
+    ) -> None:
+        self._bodies = bodies
         self._dispatcher = dispatcher
         self._workers = workers
         self._identity = identity
@@ -139,9 +143,10 @@ class QueueProtocol:
         worker = await self._identity.status_of(request, request.match_info["module_id"])
         if worker is None:
             return web.Response(status=404, text="Module status data not updated")
-        form = await request.post()
-        text = form.get("statusData")
-        if not isinstance(text, str) or _json_object(text.encode()) is None:
+        async with self._bodies.read(request) as received:
+            sent = [item.value[0] for item in received.payload.values if item.key == "statusData" and item.value]
+        text = sent[0] if sent else ""
+        if _json_object(text.encode()) is None:
             return web.Response(status=404, text="Module status data not updated")
         worker.status_data = msgspec.Raw(text.encode())
         await self._workers.note_contact(worker)
@@ -151,7 +156,7 @@ class QueueProtocol:
 def _json_object(body: bytes) -> dict[str, Any] | None:
     try:
         value = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # the last: it is nested too deeply
         return None
     return value if isinstance(value, dict) else None
 

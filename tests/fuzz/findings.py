@@ -22,6 +22,23 @@ _TROUBLE = re.compile(
 _QUEUE_ANSWER = re.compile(rb"POST .*queue", re.IGNORECASE)
 
 
+_PLACES = {
+    "get",
+    "post",
+    "put",
+    "delete",
+    "queue",
+    "updatemodulestatus",
+    "commands",
+    "events",
+    "cancel",
+    "settings",
+    "log",
+}
+_PLACES |= {"server", "status", "modules", "module", "list", "channel", "assets", "talker", "echo", "count", "puppet"}
+_PLACES |= {"poller", "quick", "long", "analysis", "metrics", "openapi", "login", "logout"}
+
+
 @dataclass
 class Finding:
     """``inputs``: what was sent before it was noticed, the last ones last; each is replayed the ``way`` it was sent."""
@@ -86,8 +103,8 @@ def _demanded(line: bytes, answer: Answer) -> bool:
 
 def _place(line: bytes) -> str:
     """Method and the first words of the path, without what differs from input to input."""
-    words = re.findall(r"[a-z]+", line.split(b"?")[0].decode("latin-1").lower().replace("http://", ""))
-    return " ".join([word for word in words if len(word) > 1][:4])
+    words = re.findall(r"[a-z]+", unquote_to_bytes(line.split(b"?")[0]).decode("latin-1").lower())
+    return " ".join(word for word in words if word in _PLACES)
 
 
 def troubles_in(lines: list[str]) -> dict[str, str]:

@@ -249,3 +249,15 @@ async def test_an_upload_that_is_refused_leaves_no_file(api: Api, tmp_path: Path
     status, _ = await post(api, form + b"\r\n--xx\r\nno colon here\r\n\r\n1\r\n--xx--\r\n", MULTIPART)
     assert status == 400
     assert not await asyncio.to_thread(lambda: list((tmp_path / "spool").iterdir()))
+
+
+@pytest.mark.parametrize("path", ["/v1/demo/quick", "/v1/status/ping", "/nothing/here"])
+@pytest.mark.parametrize("expected", ["200-maybe", "\udced\udca0\udc80", ""])
+async def test_what_cannot_be_expected_is_said_without_repeating_it(api: Api, path: str, expected: str) -> None:
+    _, client = api
+    async with client.get(path, headers={"Expect": expected}) as answer:
+        if not expected:
+            assert answer.status != 500
+            return
+        assert answer.status == 417
+        assert "only 100-continue" in await answer.text()

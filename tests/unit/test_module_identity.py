@@ -90,6 +90,39 @@ async def test_a_stranger_sees_nothing_answers_nothing_and_leaves_nothing(api: t
     assert worker.status_data is None
 
 
+@pytest.mark.parametrize("answer", [b"[" * 50_000, b'{"a":' * 50_000, b"", b"[]", b"\xff", b'{"a":"\xed\xa0\x80"}'])
+async def test_an_answer_that_is_no_object_is_told_so_as_the_protocol_demands(
+    api: tuple[ApiServer, Client], answer: bytes
+) -> None:
+    server, client = api
+    worker = launched(server)
+    command_id = await accepted(client)
+    await status(client, "GET", POLL, params=DEMO, headers=proof(worker))
+    async with client.post(f"/v1/queue/{command_id}", data=answer, headers=proof(worker)) as told:
+        assert (told.status, await told.read()) == (500, b"")
+    assert [entry for entry in server.log.after(0, 100) if entry.level == "error"] == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "wanted"),
+    [
+        ("application/x-www-form-urlencoded", b"statusData=%7B%22a%22%3A1%7D", 200),
+        ("multipart/form-data; boundary=XX", b"nothing of the kind", 400),
+        ("multipart/form-data; boundary=XX", b'--XX\r\nContent-Disposition: form-data; name="\x00"\r\n\r\n1', 400),
+        ("application/x-www-form-urlencoded", b"statusData=" + b"[" * 50_000, 404),
+        ("application/x-www-form-urlencoded", b"statusData=%ED%A0%80", 400),
+        ("application/x-www-form-urlencoded", b"", 404),
+    ],
+)
+async def test_a_report_that_cannot_be_read_is_refused(
+    api: tuple[ApiServer, Client], kind: str, body: bytes, wanted: int
+) -> None:
+    server, client = api
+    headers = {"Content-Type": kind, **proof(launched(server))}
+    assert await status(client, "POST", "/v1/queue/updatemodulestatus/Demo", data=body, headers=headers) == wanted
+    assert [entry for entry in server.log.after(0, 100) if entry.level == "error"] == []
+
+
 async def test_a_page_never_comes_so_far_even_with_a_proof(api: tuple[ApiServer, Client]) -> None:
     server, client = api
     worker = launched(server)
