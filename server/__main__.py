@@ -25,7 +25,7 @@ def main() -> int:
     """Run the server or a subcommand, make module environments, or test a module; return the exit status."""
     try:
         options = parse(sys.argv[1:])
-        settings = settings_of(options, os.environ)
+        settings = settings_of(options, os.environ, serving=options.run is None)
     except SettingsError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -14,6 +14,7 @@ from .api.codeproject.module_list import add_routes as add_module_list
 from .api.codeproject.module_routes import ModuleRoutes
 from .api.codeproject.server_status import ServerStatus
 from .api.native.commands import CommandRoutes
+from .api.native.login import LoginRoutes
 from .api.native.module_settings import ModuleSettingsRoutes
 from .api.pages import add_pages
 from .brokers.local.blob_folder import BlobFolder
@@ -31,6 +32,7 @@ from .http.application import add_module_routes, new_application, own_paths
 from .http.audience import Audience, declare
 from .http.body_limits import body_limits
 from .http.connections import ConnectionLimits, Connections
+from .http.guard import GUARD
 from .http.request_body import BodyReader
 from .http.sse import EventStreams
 from .http.unreadable import HandlerMaker
@@ -80,6 +82,7 @@ class App:
         CommandRoutes(self.dispatcher, streams).add_to(app)
         ServerStatus(self.settings.compatible_version, self.dispatcher).add_to(app)
         LogRoutes(self.log, bodies, self.settings.max_log_bytes).add_to(app)
+        LoginRoutes(app[GUARD]).add_to(app)
         add_module_list(app, self.host)
         ModuleSettingsRoutes(self.host, self.settings, bodies).add_to(app)
         add_pages(app, ROOT / "explorer")

@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 """The folder of the installation: ``server/``, ``sdk/``, ``modules/`` and ``explorer/`` are in it."""
 
 ENVIRONMENT_PREFIX = "MILLRACE_"
+_LISTS = {"allowed_addresses", "administrators", "allowed_hosts", "allowed_origins", "external_modules"}
 
 
 class SettingsError(Exception):
@@ -40,6 +41,12 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """Owners who may change the settings of modules. Without API keys, whoever is on this machine may."""
     allowed_addresses: list[str] = []
     """Networks (CIDR) whose clients need no key when the server listens beyond loopback."""
+    allowed_hosts: list[str] = []
+    """Further names of this server, such as ai.example.com or *.example.com; ``*``: any."""
+    allowed_origins: list[str] = []
+    """Origins of foreign pages that may use this server, such as https://app.example.com; ``*``: any."""
+    session_lifetime: float = 30 * 86400.0
+    """How long a page that has logged in stays so."""
     compatible_version: str = "2.9.5"
     """The CodeProject.AI Server version that modules check against."""
     launch_modules: bool = True
@@ -84,6 +91,11 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         return self.data_dir / "environments" if self.environments_dir == Path() else self.environments_dir
 
     @property
+    def keys_file(self) -> Path:
+        """Where the hashes are of the keys that ``python -m server keys`` has made."""
+        return self.data_dir / "keys.json"
+
+    @property
     def loopback_only(self) -> bool:
         """Whether only this machine can reach the server."""
         if self.host == "localhost":
@@ -102,8 +114,8 @@ def load_settings(arguments: list[str], environment: Mapping[str, str]) -> tuple
     return settings_of(options, environment), options
 
 
-def settings_of(options: argparse.Namespace, environment: Mapping[str, str]) -> ServerSettings:
-    """Build the settings from flags that were parsed. Raises ``SettingsError``."""
+def settings_of(options: argparse.Namespace, environment: Mapping[str, str], *, serving: bool = True) -> ServerSettings:
+    """Build the settings from flags that were parsed, to serve with them or not. Raises ``SettingsError``."""
     values = _from_file(options.settings or environment.get("MILLRACE_SETTINGS"))
     values.update(_from_environment(environment))
     flags = {
@@ -118,6 +130,8 @@ def settings_of(options: argparse.Namespace, environment: Mapping[str, str]) -> 
     except msgspec.ValidationError as error:
         raise SettingsError(f"A setting cannot be used: {error}") from None
     _check(settings)
+    if serving:
+        _check_callers(settings)
     return _with_absolute_folders(settings)
 
 
@@ -174,7 +188,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
             continue
         if name == "api_keys":
             values[name] = dict(_key_and_owner(item) for item in text.split(",") if item.strip())
-        elif name in ("allowed_addresses", "administrators", "external_modules"):
+        elif name in _LISTS:
             values[name] = [item.strip() for item in text.split(",") if item.strip()]
         else:
             values[name] = text
@@ -206,8 +220,13 @@ def _check(settings: ServerSettings) -> None:
             ipaddress.ip_network(network, strict=False)
         except ValueError as error:
             raise SettingsError(f"allowed_addresses: {error}; write it like 192.168.1.0/24.") from None
-    if not settings.loopback_only and not settings.api_keys and not settings.allowed_addresses:
+
+
+def _check_callers(settings: ServerSettings) -> None:
+    """Whoever lets other machines in must say whom."""
+    known = settings.api_keys or settings.allowed_addresses or settings.keys_file.exists()
+    if not settings.loopback_only and not known:
         raise SettingsError(
-            f"Listening on {settings.host} lets other machines in. Set MILLRACE_API_KEYS (name=key) or "
-            "MILLRACE_ALLOWED_ADDRESSES (for example 192.168.1.0/24) first."
+            f"Listening on {settings.host} lets other machines in. Add a key (python -m server keys add NAME), or set "
+            "MILLRACE_API_KEYS (name=key) or MILLRACE_ALLOWED_ADDRESSES (for example 192.168.1.0/24) first."
         )

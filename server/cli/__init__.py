@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
 
 from ..config import add_flags
+from . import keys
 
-if TYPE_CHECKING:
-    from .subcommand import AddTo
-
-_SUBCOMMANDS: tuple[AddTo, ...] = ()
-"""The ``add_to`` of each file; in the order of ``--help``."""
+_SUBCOMMANDS = (keys,)
+"""In the order of ``--help``."""
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -20,6 +17,6 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     add_flags(parser)
     parser.set_defaults(run=None)
     subparsers = parser.add_subparsers(title="subcommands", metavar="SUBCOMMAND", description="Without one, it serves.")
-    for add_to in _SUBCOMMANDS:
-        add_to(subparsers)
+    for subcommand in _SUBCOMMANDS:
+        subcommand.add_to(subparsers)
     return parser.parse_args(arguments)

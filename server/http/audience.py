@@ -34,6 +34,8 @@ class Declaration(msgspec.Struct, frozen=True):
     path: str
     audience: Audience
     effects: bool
+    form_key: bool = False
+    """A key may also stand in the query or the form, where clients of DeepStack send it."""
 
 
 _ROUTES = web.AppKey("routes", Routes)
@@ -48,12 +50,19 @@ def begin_routes(app: web.Application) -> None:
 
 
 def declare(
-    app: web.Application, method: str, path: str, handler: Handler, audience: Audience, *, effects: bool | None = None
+    app: web.Application,
+    method: str,
+    path: str,
+    handler: Handler,
+    audience: Audience,
+    *,
+    effects: bool | None = None,
+    form_key: bool = False,
 ) -> None:
     """Add a route. A GET is a HEAD too, unless it has ``effects``: by default what is not GET, HEAD or OPTIONS."""
     changes = method not in _SAFE if effects is None else effects
     for name in ("GET", "HEAD") if method == "GET" and not changes else (method,):
-        _note(app, app[_ROUTES].add(name, path, handler), Declaration(name, path, audience, changes))
+        _note(app, app[_ROUTES].add(name, path, handler), Declaration(name, path, audience, changes, form_key))
 
 
 def declare_folder(app: web.Application, prefix: str, folder: Path, audience: Audience) -> None:

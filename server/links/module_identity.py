@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable
 from aiohttp import web
 
 from ..commands.workers import Worker, WorkerRegistry
+from ..http.addresses import is_loopback
 from ..http.bad_request import BadRequestError, shortened
-from ..http.guard import is_loopback
 from ..log_book import LogBook
 from . import peer_process
 

@@ -17,6 +17,7 @@ from server.api.codeproject.logs import LogRoutes
 from server.api.codeproject.module_routes import ModuleRoutes
 from server.api.codeproject.server_status import ServerStatus
 from server.api.native.commands import CommandRoutes
+from server.api.native.login import LoginRoutes
 from server.brokers.local.blob_folder import BlobFolder
 from server.brokers.local.broker import LocalBroker
 from server.commands.broker import Claim
@@ -27,6 +28,7 @@ from server.commands.workers import Room, Worker, WorkerRegistry
 from server.config import ServerSettings
 from server.http.application import add_module_routes, new_application
 from server.http.body_limits import body_limits
+from server.http.guard import GUARD
 from server.http.request_body import BodyReader
 from server.http.sse import EventStreams
 from server.links.module_identity import ModuleIdentity
@@ -70,6 +72,7 @@ class ApiServer:
         CommandRoutes(self.dispatcher, streams).add_to(self.app)
         ServerStatus(self.settings.compatible_version, self.dispatcher).add_to(self.app)
         LogRoutes(self.log, bodies, self.settings.max_log_bytes).add_to(self.app)
+        LoginRoutes(self.app[GUARD]).add_to(self.app)
         add_module_routes(self.app, modules.handle)
 
     async def claim(self, quick: int = 1, long: int = 1) -> Claim:
