@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 _DIGITS = 15
 """Whole numbers of so many digits are exact everywhere, also in JavaScript."""
+_SECONDS = re.compile(r"[0-9]{1,15}(\.[0-9]{0,15})?")
 _SHOWN = 60
 
 
@@ -20,6 +23,13 @@ def whole_number(text: str, name: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS):
         raise BadRequestError(f"'{name}' must be a whole number from 0 up, not '{shortened(text)}'.")
     return int(text)
+
+
+def seconds(text: str, name: str) -> float:
+    """Return a time from 0 up that a client has sent, such as ``2`` or ``0.5``. Raises ``BadRequestError``."""
+    if not _SECONDS.fullmatch(text):
+        raise BadRequestError(f"'{name}' must be a number of seconds from 0 up, not '{shortened(text)}'.")
+    return float(text)
 
 
 def shortened(text: str) -> str:

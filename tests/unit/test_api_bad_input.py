@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlencode
 
 import aiohttp
 import pytest
@@ -211,23 +212,36 @@ async def test_part_headers_that_are_bad_long_or_many(api: Api, part: bytes) -> 
     assert len(answer["error"]) < 200
 
 
-@pytest.mark.parametrize("number", ["9" * 5000, "-1", "\u00b2", "x"])
+NO_NUMBERS = ["9" * 5000, "-1", "\u00b2", "\u0661", "\uff11", "x", "nan", "inf", "-inf", "1e3", "1_0", " 1", "0x1", ""]
+"""What Python takes for a number is not what an address may call one."""
+
+
+@pytest.mark.parametrize("number", NO_NUMBERS)
 async def test_a_number_that_is_none_or_too_long(api: Api, number: str) -> None:
-    for path, name in (("/v1/log/list", "last_id"), ("/v1/log/list", "count"), ("/v1/commands/x/events", "after")):
+    for path, name in (
+        ("/v1/log/list", "last_id"),
+        ("/v1/log/list", "count"),
+        ("/v1/commands", "offset"),
+        ("/v1/commands", "limit"),
+        ("/v1/commands/x/events", "after"),
+        ("/v1/commands/x/events", "wait"),
+    ):
         async with api[1].get(path, params={name: number}) as answer:
-            assert answer.status == 400
+            assert answer.status == 400, (path, name)
             text = (await answer.json())["error"]
             assert name in text
             assert len(text) < 200
 
 
-async def test_an_event_id_that_is_too_long(api: Api) -> None:
-    async with api[1].get("/v1/commands/x/events", headers={"Last-Event-ID": "9" * 5000}) as answer:
+@pytest.mark.parametrize("number", [number for number in NO_NUMBERS if number.strip() == number != ""])
+async def test_a_place_in_a_reply_that_is_no_number(api: Api, number: str) -> None:
+    async with api[1].get("/v1/commands/x/events", headers={"Last-Event-ID": number}) as answer:
         assert answer.status == 400
         assert "Last-Event-ID" in (await answer.json())["error"]
     started = await post(api, b"", FORM, "/v1/demo/long")
-    poll = f"commandId={started[1]['commandId']}&after={'9' * 5000}"
-    assert (await post(api, poll.encode(), FORM, "/v1/Demo/get_command_status"))[0] == 400
+    poll = urlencode({"commandId": started[1]["commandId"], "after": number})
+    status, answered = await post(api, poll.encode(), FORM, "/v1/Demo/get_command_status")
+    assert (status, "'after' must be" in answered["error"]) == (400, True)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a file that is always full is Linux's")

@@ -73,6 +73,17 @@ async def test_a_long_reply_grows_and_completes(api: Api) -> None:
         assert (body["error"], body["processMs"], body["code"]) == (None, 5, 200)
 
 
+async def test_the_state_is_the_true_one_whatever_the_module_calls_so(api: Api) -> None:
+    server, client = api
+    claim, command_id = await start(server, client)
+    await server.dispatcher.append(command_id, [NewEvent(EventKind.FIELDS, {"state": "resting", "step": 1})])
+    body = await status(client, command_id)
+    assert (body["state"], body["commandStatus"], body["step"]) == ("running", "running", 1)
+    await server.finish(claim, reply="whole", state="tired", commandStatus="odd")
+    body = await status(client, command_id)
+    assert (body["state"], body["commandStatus"], body["reply"]) == ("completed", "completed", "whole")
+
+
 async def test_a_command_in_a_busy_queue_is_accepted_at_once_with_its_position(api: Api) -> None:
     server, client = api
     await start(server, client)

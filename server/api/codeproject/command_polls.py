@@ -70,11 +70,12 @@ class CommandPolls:
         """With ``after``, ``reply`` is only the text of later events, and ``lastSeq`` says where to go on."""
         reply = await self._dispatcher.reply(command.command_id)
         new = None if after is None else await self._new_text(command, after)
-        body: dict[str, Any] = {"success": True, "state": command.state.value, **reply.fields}
+        body: dict[str, Any] = {"success": True, **reply.fields}
         if reply.text is not None:
             body["reply"] = reply.text
         body.update(await self._progress(command))
         body.update(new or {})
+        body["state"] = command.state.value  # the true one, whatever the module calls so
         body.update(self._trailer(command, GET_STATUS, 200 if body["success"] else 500))
         return json_answer({**body, **proxy_fields(received)})
 
@@ -130,6 +131,6 @@ def _ended(command: Command) -> dict[str, Any]:
 
 def _whole_number(payload: Payload, name: str) -> int | None:
     for item in payload.values:
-        if item.key == name and item.value and item.value[0].isascii() and item.value[0].isdigit():
+        if item.key == name and item.value and item.value[0]:
             return whole_number(item.value[0], name)
     return None

@@ -11,7 +11,7 @@ from ...commands.dispatcher import Dispatcher
 from ...commands.errors import UnknownCommandError
 from ...commands.reply_buffer import Reply
 from ...http.audience import Audience, declare
-from ...http.bad_request import BadRequestError, shortened, whole_number
+from ...http.bad_request import BadRequestError, seconds, shortened, whole_number
 from ...http.envelope import error, json_answer
 from ...http.event_pieces import event_data
 from ...http.guard import owner_of
@@ -38,7 +38,7 @@ class CommandRoutes:
 
     async def _listing(self, request: web.Request) -> web.Response:
         """Own commands, newest first; ``offset`` and ``limit`` page through them, ``state`` chooses among them."""
-        offset, limit = int(_number(request, "offset", 0)), int(_number(request, "limit", 50))
+        offset, limit = _whole(request, "offset", 0), _whole(request, "limit", 50)
         states = _states(request)
         commands = [one for one in await self._dispatcher.owned(owner_of(request)) if one.state in states]
         page = commands[offset : offset + min(limit, MAX_PAGE)]
@@ -53,12 +53,12 @@ class CommandRoutes:
         return json_answer(await self._view(command))
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
-        after = int(_number(request, "after", _last_event_id(request)))
+        after = _whole(request, "after", _last_event_id(request))
+        wait = min(seconds(request.query.get("wait", "0"), "wait"), MAX_WAIT_SECONDS)
         try:
             command = await self._find(request)
             if wants_stream(request):
                 return await self._streams.send(request, command.command_id, after)
-            wait = min(_number(request, "wait", 0), MAX_WAIT_SECONDS)
             page = await self._dispatcher.read(command.command_id, after, wait)
             command = await self._find(request)
         except UnknownCommandError as unknown:
@@ -121,19 +121,11 @@ def _states(request: web.Request) -> frozenset[CommandState]:
         raise BadRequestError(f"'state' must be of {words}, not '{shortened(request.query['state'])}'.") from None
 
 
-def _number(request: web.Request, name: str, default: float) -> float:
+def _whole(request: web.Request, name: str, default: int) -> int:
     text = request.query.get(name)
-    if text is None:
-        return default
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < 2**53:
-        raise BadRequestError(f"'{name}' must be a number from 0 up, not '{shortened(text)}'.")
-    return value
+    return default if text is None else whole_number(text, name)
 
 
 def _last_event_id(request: web.Request) -> int:
     text = request.headers.get("Last-Event-ID", "")
-    return whole_number(text, "Last-Event-ID") if text.isascii() and text.isdigit() else 0
+    return whole_number(text, "Last-Event-ID") if text else 0
