@@ -71,9 +71,8 @@ class App:
 
     def _web(self, bodies: BodyReader) -> web.Application:
         polls = CommandPolls(self.dispatcher, self.routes)
-        timeout = self.settings.response_timeout
         streams = EventStreams(self.dispatcher)
-        module_routes = ModuleRoutes(self.dispatcher, self.routes, polls, streams, bodies, timeout)
+        module_routes = ModuleRoutes(self.dispatcher, self.routes, polls, streams, bodies, self.settings)
         app = new_application(self.settings, self.log)
         app.middlewares.insert(0, self.connections.middleware)
         channel = Channel(self.dispatcher, self.workers, self.log)

@@ -55,6 +55,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     restart_on_change: bool = False
     """Whether modules are started anew when their program changes, unless they say otherwise themselves."""
     response_timeout: float = 30.0
+    strict_status: bool = False
+    """Whether module routes answer with HTTP's own status when they cannot be served; see docs/http-api.md."""
     queue_length: int = 1024
     queue_timeout: float = 3600.0
     cancel_deadline: float = 10.0
@@ -123,6 +125,7 @@ def settings_of(options: argparse.Namespace, environment: Mapping[str, str], *, 
         "port": options.port,
         "data_dir": options.data_dir,
         "modules_dir": options.modules_dir,
+        "strict_status": options.strict_status,
     }
     values.update({name: value for name, value in flags.items() if value is not None})
     try:
@@ -163,6 +166,12 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         metavar="ID",
         help="make the environments of these modules (default: all), then exit",
+    )
+    parser.add_argument(
+        "--strict-status",
+        action="store_const",
+        const=True,
+        help="answer 503, 429 or 504 where a module cannot serve now, instead of 200 with success: false",
     )
     parser.add_argument("--selftest", metavar="ID", help="run a module's self-test in its environment, then exit")
 

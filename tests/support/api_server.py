@@ -61,7 +61,7 @@ class ApiServer:
         bodies = BodyReader(self.blobs, body_limits(self.settings))
         polls = CommandPolls(self.dispatcher, self.routes)
         streams = EventStreams(self.dispatcher)
-        modules = ModuleRoutes(self.dispatcher, self.routes, polls, streams, bodies, self.settings.response_timeout)
+        modules = ModuleRoutes(self.dispatcher, self.routes, polls, streams, bodies, self.settings)
         queues = {"demo": "demo_queue", "other": "other_queue"}
         self.identity = ModuleIdentity(
             self.workers, self.log, self.settings.external_modules, lambda name: queues.get(name.lower())

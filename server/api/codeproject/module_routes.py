@@ -12,10 +12,11 @@ import time
 
 from aiohttp import web
 
-from ...commands.command import Command, CommandState
+from ...commands.command import Command, CommandState, Reason
 from ...commands.dispatcher import Dispatcher
 from ...commands.errors import CommandError, QueueFullError
 from ...commands.routing import Route, RouteMatch, RouteTable, path_key
+from ...config import ServerSettings
 from ...http.envelope import error, json_answer, module_answer, proxy_fields
 from ...http.guard import owner_of
 from ...http.request_body import BodyReader, Received
@@ -24,6 +25,9 @@ from .command_polls import CANCEL, GET_STATUS, CommandPolls
 
 LONG_ANSWER_SECONDS = 1.0
 """How long a route that is known to start long commands may take to refuse its input at once."""
+
+_STATUS_OF_END = {Reason.TIMEOUT.value: 504, Reason.MODULE_ERROR.value: 502, Reason.POISON.value: 502}
+"""What strict answers say of a command that ended without the module's answer; all else is 503."""
 
 
 class ModuleRoutes:
@@ -36,14 +40,15 @@ class ModuleRoutes:
         polls: CommandPolls,
         streams: EventStreams,
         bodies: BodyReader,
-        timeout: float,
+        settings: ServerSettings,
     ) -> None:
         self._dispatcher = dispatcher
         self._streams = streams
         self._routes = routes
         self._polls = polls
         self._bodies = bodies
-        self._timeout = timeout
+        self._timeout = settings.response_timeout
+        self._strict = settings.strict_status
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer a request to a path that no part of the server itself serves."""
@@ -98,7 +103,7 @@ class ModuleRoutes:
         """Old clients read the body and expect 200; one that asked for a stream understands HTTP."""
         full = isinstance(refused, QueueFullError)
         answer = error(str(refused), code=429 if full else 503, moduleId=route.module_id, **proxy_fields(received))
-        if wants_stream(request):
+        if self._strict or wants_stream(request):
             answer.set_status(429 if full else 503)
             answer.headers["Retry-After"] = str(refused.retry_after if isinstance(refused, QueueFullError) else 10)
         return answer
@@ -145,8 +150,11 @@ class ModuleRoutes:
     def _ended(self, command: Command, route: Route, received: float) -> web.Response:
         if command.result is not None:
             return module_answer(bytes(command.result), received)
+        status = _STATUS_OF_END.get(command.reason or "", 503) if self._strict else 200
         return error(
             command.error or f"The command ended as {command.state.value}.",
+            status=status,
+            code=status if self._strict else 500,
             commandId=command.command_id,
             moduleId=route.module_id,
             reason=command.reason,
