@@ -45,6 +45,8 @@ class ServerProcess:
         self.environment = environment
         self.descriptors: int | None = None
         """How many files the server and its modules may have open; ``None``: as many as the system says."""
+        self.root = ROOT
+        """Whose server it is: another checkout needs a ``.venv`` of its own."""
         self.output: list[str] = []
         self.process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
@@ -67,7 +69,8 @@ class ServerProcess:
 
     def start(self) -> None:
         """Start the server and wait until it listens. A restart keeps the port."""
-        command = [sys.executable, "-m", "server", "--port", str(self.port)]
+        python = sys.executable if self.root == ROOT else str(self.root / ".venv" / "bin" / "python")
+        command = [python, "-m", "server", "--port", str(self.port)]
         command += ["--data-dir", str(self.folder / "data"), "--modules-dir", str(self.modules)]
         if self.descriptors is not None:
             command = ["bash", "-c", f'ulimit -n {self.descriptors} && exec "$@"', "bash", *command]
@@ -75,7 +78,7 @@ class ServerProcess:
         environment = {**os.environ, **shared, **self.environment}
         self.output = []
         self.process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command, cwd=self.root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         self._reader = threading.Thread(target=self._read, args=(self.process,), daemon=True)
         self._reader.start()
