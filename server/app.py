@@ -36,7 +36,7 @@ from .http.guard import GUARD
 from .http.request_body import BodyReader
 from .http.sse import EventStreams
 from .http.unreadable import HandlerMaker
-from .links.channel import Channel
+from .links.channel import Channel, ChannelLimits
 from .links.module_identity import ModuleIdentity
 from .links.queue_protocol import QueueProtocol
 from .log_book import LogBook
@@ -75,7 +75,7 @@ class App:
         module_routes = ModuleRoutes(self.dispatcher, self.routes, polls, streams, bodies, self.settings)
         app = new_application(self.settings, self.log)
         app.middlewares.insert(0, self.connections.middleware)
-        channel = Channel(self.dispatcher, self.workers, self.log)
+        channel = Channel(self.dispatcher, self.workers, self.log, _channel_limits(self.settings))
         declare(app, "GET", "/v1/channel", channel.handle, Audience.MODULE, effects=True)
         self.queue_protocol.add_to(app)
         CommandRoutes(self.dispatcher, streams).add_to(app)
@@ -154,6 +154,15 @@ def _connection_limits(settings: ServerSettings) -> ConnectionLimits:
         header=settings.header_timeout,
         idle=settings.idle_timeout,
         body=settings.body_timeout,
+    )
+
+
+def _channel_limits(settings: ServerSettings) -> ChannelLimits:
+    return ChannelLimits(
+        hello=settings.max_hello_bytes,
+        seconds=settings.hello_timeout,
+        waiting=settings.max_waiting_channels,
+        message=settings.max_message_bytes,
     )
 
 

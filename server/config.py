@@ -78,6 +78,10 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     max_part_headers: int = 16
     max_part_header_bytes: int = 4096
     max_preamble_bytes: int = 4096
+    max_message_bytes: int = 64 * 1024 * 1024
+    max_hello_bytes: int = 256 * 1024
+    max_waiting_channels: int = 64
+    hello_timeout: float = 10.0
     max_connections: int = 4096
     header_timeout: float = 30.0
     idle_timeout: float = 300.0

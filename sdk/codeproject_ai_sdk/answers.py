@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from . import protocol
 from .common import JSON
 from .texts import encodable
 
@@ -110,14 +111,19 @@ class Answers:
             "inferenceDevice": self._device(),
         }
 
-    def encode(self, answer: JSON, command: str, command_id: str) -> tuple[JSON, bytes]:
-        """Return a complete answer and its JSON; an error answer when it cannot be written as JSON."""
+    def encode(
+        self, answer: JSON, command: str, command_id: str, most: int = protocol.MAX_MESSAGE
+    ) -> tuple[JSON, bytes]:
+        """Return a complete answer and its JSON; an error answer when it cannot be written or sent (``most`` bytes)."""
         try:
-            return answer, _encoder.encode(answer)
+            encoded = _encoder.encode(answer)
+            if len(encoded) <= most:
+                return answer, encoded
+            why = f"the answer is too long: {len(encoded)} bytes, and the most is {most}"
         except Exception as error:
-            text = self._unable(command_id, f"the answer cannot be written as JSON: {error}")
-            answer = self.complete(failure(text), command, command_id)
-            return answer, _encoder.encode(answer)
+            why = f"the answer cannot be written as JSON: {error}"
+        answer = self.complete(failure(self._unable(command_id, why)), command, command_id)
+        return answer, _encoder.encode(answer)
 
     @staticmethod
     def _unable(command_id: str, why: str) -> str:

@@ -33,6 +33,9 @@ CONNECT_SECONDS = 5.0
 PING_SECONDS = 15.0
 FIRST_PAUSE = 0.25
 LONGEST_PAUSE = 1.0
+MAX_OBSTACLE = 4096
+MAX_STATUS = 1024 * 1024
+"""Bytes; a longer status is not sent."""
 EXIT_FAILED = 1
 EXIT_REFUSED = 2
 
@@ -56,6 +59,7 @@ class Channel:
         self._outboxes: dict[str, Outbox] = {}
         self._ready: Ready | None = None
         self._connected = False
+        self._most = protocol.MAX_MESSAGE
         self._closing = threading.Event()
 
     def open(self, handler: Handler) -> None:
@@ -70,7 +74,7 @@ class Channel:
 
     def ready(self, parallelism: int, long_parallelism: int, obstacle: str = "", passing: bool = False) -> None:
         """The module is initialised: commands may come, and whether it can do its work."""
-        self._ready = Ready(parallelism, long_parallelism, obstacle, passing)
+        self._ready = Ready(parallelism, long_parallelism, obstacle[:MAX_OBSTACLE], passing)
         self._mailbox.post(self._ready)
 
     def started(self, command_id: str, command: str, device: str) -> None:
@@ -80,6 +84,11 @@ class Channel:
             outbox.started_on = device
             self._mailbox.post(Started(command_id, device))
 
+    @property
+    def longest_answer(self) -> int:
+        """Bytes of an answer that the server takes."""
+        return self._most - protocol.ENVELOPE
+
     def finish(self, command_id: str, answer: JSON, encoded: bytes, unfinished: bool) -> None:
         """Send a command's complete answer."""
         outbox = self._outboxes.get(command_id)
@@ -87,8 +96,8 @@ class Channel:
             outbox.result(bool(answer.get("success")), encoded, unfinished)
 
     def status(self, encoded: bytes) -> None:
-        """Send the module's status; dropped while there is no connection."""
-        if self._connected:
+        """Send the module's status; dropped while there is no connection, and when it is far too long."""
+        if self._connected and len(encoded) <= MAX_STATUS:
             self._mailbox.status(protocol.Status(msgspec.Raw(encoded)))
 
     def log(self, entry: protocol.Log) -> bool:
@@ -169,6 +178,7 @@ class Channel:
             handler.leave(f"The server refused this module: {answer.reason}", EXIT_REFUSED)
         if not isinstance(answer, Welcome):
             return False
+        self._most = answer.most
         self._mailbox.restart()
         self._resume(answer, handler)
         if self._ready is not None:
@@ -195,7 +205,7 @@ class Channel:
         if data.command_id in self._outboxes:
             handler.trouble(f"Command {data.command_id} came twice")
             return
-        outbox = Outbox(data.command_id, self._mailbox.mark)
+        outbox = Outbox(data.command_id, self._mailbox.mark, most=self._most)
         self._outboxes[data.command_id] = outbox
         data.reply = Reply(outbox)
         handler.command(data)

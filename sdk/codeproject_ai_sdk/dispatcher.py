@@ -29,6 +29,9 @@ COROUTINE_GRACE = 5.0
 KEPT_RESULTS = 32
 """Finished long commands that stay readable where polls come to the module."""
 
+MAX_DEVICE = 256
+"""Characters of the device's name in each answer."""
+
 _QUIET = frozenset({"get_status", "list-custom"})  # frequent questions of pages; not counted as inferences
 _STATUS = frozenset({"get_module_status", "status"})
 
@@ -103,7 +106,7 @@ class Dispatcher:
         return not left
 
     def _device(self) -> str:
-        return encodable(str(self._runner.inference_device))
+        return encodable(str(self._runner.inference_device)[:MAX_DEVICE])
 
     def _quick_slot(self) -> None:
         while True:
@@ -221,7 +224,8 @@ class Dispatcher:
         if command.unfinished and not self._transport.marks_unfinished:
             output = {**output, **answer_texts.failure(answer_texts.UNFINISHED_TEXT)}
         complete = self._answers.complete(output, data.command, data.command_id)
-        answer, encoded = self._answers.encode(complete, data.command, data.command_id)
+        most = self._transport.longest_answer
+        answer, encoded = self._answers.encode(complete, data.command, data.command_id, most)
         before = command.end(answer)
         if before is None:
             return

@@ -16,6 +16,10 @@ from .texts import encodable
 
 __all__ = ["LogMethod", "LogVerbosity", "ModuleLogger"]
 
+MAX_ENTRY = 16 * 1024
+"""Characters of an entry that the server is sent; its log keeps fewer."""
+MAX_NAME = 256
+
 LogSink = Callable[[Log], bool]
 """Takes one entry for the server. Returns False when it cannot; must not block."""
 
@@ -83,6 +87,14 @@ def entry_of(data: dict[str, Any]) -> Log:
     )
 
 
+def _short(entry: Log) -> Log:
+    """Return an entry that is no burden to the connection, however much is in it."""
+    text = entry.entry
+    if len(text) > MAX_ENTRY:
+        text = f"{text[:MAX_ENTRY]} … ({len(text)} characters)"
+    return Log(text, entry.level, entry.category[:MAX_NAME], entry.label[:MAX_NAME])
+
+
 class ModuleLogger:
     """Sends entries to the server, or shows them here. Thread-safe; never blocks on the network."""
 
@@ -100,7 +112,7 @@ class ModuleLogger:
         """Write one message. ``data``: message, process, filename, label, loglevel, exception_type."""
         entry = entry_of(data)
         sink = self._sink
-        if LogMethod.Server in method and sink is not None and sink(entry):
+        if LogMethod.Server in method and sink is not None and sink(_short(entry)):
             return
         self._show(method, entry)
         if LogMethod.File in method:

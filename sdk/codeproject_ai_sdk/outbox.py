@@ -13,7 +13,7 @@ from typing import Union
 
 import msgspec
 
-from .protocol import Delta, Events, Fields, ReplyEvent, Result
+from .protocol import ENVELOPE, MAX_MESSAGE, Delta, Events, Fields, ReplyEvent, Result
 
 LIMIT = 8 * 1024 * 1024
 """Bytes of unacknowledged events after which a writer has to wait."""
@@ -68,13 +68,19 @@ _Entry = Union[_Text, _Values, _Final]  # noqa: UP007  (evaluated on Python 3.10
 class Outbox:
     """One command's numbered events and result, kept until acknowledged. Thread-safe."""
 
-    def __init__(self, command_id: str, mark: Callable[[Outbox], None], limit: int = LIMIT) -> None:
-        """``mark`` is called, outside of locks, when there is something new to send; it must not block."""
+    def __init__(
+        self, command_id: str, mark: Callable[[Outbox], None], limit: int = LIMIT, most: int = MAX_MESSAGE
+    ) -> None:
+        """``mark`` is called, outside of locks, when there is something new to send; it must not block.
+
+        ``most``: bytes of one message; text is sent in pieces, but named values cannot be.
+        """
         self.command_id = command_id
         self.started_on: str | None = None
         """What the module runs on, once the command is known to be a long one."""
         self._mark = mark
         self._limit = limit
+        self._most = most - ENVELOPE
         self._changed = threading.Condition(threading.Lock())
         self._kept: deque[_Entry] = deque()
         self._size = 0
@@ -103,28 +109,29 @@ class Outbox:
             self._changed.wait_for(lambda: self._size < self._limit or self._released or self._ended)
 
     def delta(self, text: str) -> None:
-        """Append text."""
+        """Append text, however long it is: it is sent in pieces."""
         with self._changed:
             if self._ended:
                 return
-            tail = self._open_tail()
-            if isinstance(tail, _Text) and tail.size < BATCH:
-                tail.parts.append(text)
-                tail.size += len(text)
-                self._size += len(text)
-            else:
-                self._add(_Text(self._last + 1, text))
+            for begin in range(0, len(text) or 1, BATCH):
+                self._append(text[begin : begin + BATCH])
             fresh = self._set_marked()
         if fresh:
             self._mark(self)
 
     def fields(self, values: dict[str, msgspec.Raw]) -> None:
-        """Set named values."""
+        """Set named values. Raises ValueError when they are too long to be sent."""
+        size = _size(values)
+        if size > self._most:
+            name = max(values, key=lambda each: len(bytes(values[each])))
+            raise ValueError(
+                f"'{name}' is too long: {size} bytes of named values at once, and the most is {self._most}"
+            )
         with self._changed:
             if self._ended:
                 return
             tail = self._open_tail()
-            if isinstance(tail, _Values):
+            if isinstance(tail, _Values) and tail.size + size <= self._most:
                 tail.values.update(values)
                 self._size -= tail.size
                 tail.size = _size(tail.values)
@@ -193,6 +200,15 @@ class Outbox:
     def _open_tail(self) -> _Entry | None:
         tail = self._kept[-1] if self._kept else None
         return tail if tail is not None and tail.n > self._handed_out else None
+
+    def _append(self, text: str) -> None:
+        tail = self._open_tail()
+        if isinstance(tail, _Text) and tail.size < BATCH:
+            tail.parts.append(text)
+            tail.size += len(text)
+            self._size += len(text)
+        else:
+            self._add(_Text(self._last + 1, text))
 
     def _add(self, entry: _Entry) -> None:
         self._kept.append(entry)

@@ -41,6 +41,12 @@ CHANNEL_PATH = "/v1/channel"
 MAX_INLINE_FILE = 1024 * 1024
 """Bytes; a larger file travels as a path on the same host, a smaller one as a binary frame."""
 
+MAX_MESSAGE = 64 * 1024 * 1024
+"""Bytes of a message to a server that does not say how long one may be."""
+
+ENVELOPE = 4096
+"""Bytes that a message has at most besides the result or the fields in it."""
+
 MAX_SHARED_FRAME = 256 * 1024
 """Bytes; a message that would make a frame longer than this begins a new one."""
 
@@ -162,11 +168,15 @@ class Heartbeat(msgspec.Struct, frozen=True, tag="heartbeat"):
     """The process is alive."""
 
 
-class Welcome(msgspec.Struct, frozen=True, tag="welcome"):
-    """``known``: for each resumed command the server still runs, the last number it has."""
+class Welcome(msgspec.Struct, frozen=True, omit_defaults=True, tag="welcome"):
+    """``known``: for each resumed command the server still runs, the last number it has.
+
+    ``most``: bytes of a message to the server. A longer one is lost, and its command fails.
+    """
 
     version: int
     known: list[Resume] = []
+    most: int = MAX_MESSAGE
 
 
 class Refused(msgspec.Struct, frozen=True, tag="refused"):

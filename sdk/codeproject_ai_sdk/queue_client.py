@@ -51,6 +51,7 @@ class QueueClient:
 
     keeps_results = True
     marks_unfinished = False
+    longest_answer = 100 * 1024 * 1024
 
     def __init__(self, options: QueueOptions) -> None:
         self._options = options

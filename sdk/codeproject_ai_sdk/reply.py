@@ -61,7 +61,7 @@ class Reply:
     def update(self, /, **fields: Any) -> None:
         """Set named values that a poll shows from now on, e.g. ``update(step=3, steps=40)``.
 
-        Raises TypeError when a value cannot be written as JSON.
+        Raises TypeError when a value cannot be written as JSON, ValueError when it is too long to be sent (64 MiB).
         """
         if not fields:
             return
@@ -69,9 +69,9 @@ class Reply:
         if self._sink is not None:
             self._sink.wait_for_room()
         with self._lock:
-            self._fields.update(values)
             if self._sink is not None:
                 self._sink.fields(values)
+            self._fields.update(values)
 
     @property
     def text(self) -> str:

@@ -43,6 +43,10 @@ class Transport(Protocol):
     marks_unfinished: bool
     """True when the server learns from ``finish`` that an answer is not a whole one; else it has to be a failure."""
 
+    @property
+    def longest_answer(self) -> int:
+        """Bytes of an answer that the server takes."""
+
     def open(self, handler: Handler) -> None:
         """Start talking to the server, in the background."""
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import time
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
 
 import msgspec
 from aiohttp import WSMessage, WSMsgType, web
@@ -18,54 +20,65 @@ from ..commands.dispatcher import Dispatcher
 from ..commands.errors import StorageError
 from ..commands.reply_buffer import EventKind, NewEvent
 from ..commands.workers import Worker, WorkerRegistry
+from ..http.bad_request import BadRequestError, shortened
 from ..log_book import LogBook
+from .frame_gate import FrameGate, LeftOut, gate_before
+from .module_identity import MAX_TOLD
 
-HELLO_SECONDS = 10.0
 CLAIM_SECONDS = 60.0
 ACK_SECONDS = 0.05
 PING_SECONDS = 10.0
 UNREAD_SECONDS = 20.0
 """A module that does not read what it is sent for this long could not be told to stop anything either."""
-MAX_FRAME = 64 * 1024 * 1024
 MAX_CLAIMS = 64
 """Commands sent together at most."""
+_SLACK = 1024
+_TYPE = re.compile(rb'"type" ?: ?"([a-z]{1,20})"')
+_COMMAND_ID = re.compile(rb'"command_id" ?: ?"([^"]{1,64})"')
+_NUMBER = re.compile(rb'"n" ?: ?(\d{1,15})\b')
+_HARMLESS = {b"status", b"log"}
+"""Messages that may be missing."""
+
+
+class ChannelLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """``hello``: bytes of the first message; ``seconds``: until it has to be there.
+
+    ``waiting``: connections of one address that have not proved themselves yet; ``message``: bytes of a later message.
+    """
+
+    hello: int = 256 * 1024
+    seconds: float = 10.0
+    waiting: int = 64
+    message: int = 64 * 1024 * 1024
 
 
 class Channel:
     """Accepts the connections of module processes."""
 
-    def __init__(self, dispatcher: Dispatcher, workers: WorkerRegistry, log: LogBook) -> None:
+    def __init__(
+        self, dispatcher: Dispatcher, workers: WorkerRegistry, log: LogBook, limits: ChannelLimits | None = None
+    ) -> None:
         self._dispatcher = dispatcher
         self._workers = workers
         self._log = log
+        self._limits = limits or ChannelLimits()
         self._open: dict[str, ChannelConnection] = {}
+        self._waiting: Counter[str] = Counter()
+        self._told: set[str] = set()
 
     async def handle(self, request: web.Request) -> web.WebSocketResponse:
         """Serve one connection until it closes."""
-        socket = web.WebSocketResponse(heartbeat=PING_SECONDS, max_msg_size=MAX_FRAME, compress=False)
-        await socket.prepare(request)
-        hello = await self._hello(socket)
-        if hello is None:
+        limits = self._limits
+        socket = web.WebSocketResponse(heartbeat=PING_SECONDS, max_msg_size=limits.message + _SLACK, compress=False)
+        with self._one_more_waits(request.remote or ""):
+            await socket.prepare(request)
+            gate = gate_before(request, limits.hello)
+            hello = await self._hello(socket)
+            worker = None if hello is None else await self._admitted(socket, hello)
+        if hello is None or worker is None:
             return socket
-        worker = self._workers.authenticate(hello.launch_id, hello.module_id, hello.secret)
-        if worker is None:
-            text = (
-                f"A process that calls itself {hello.module_id!r} (pid {hello.pid}) was refused: its secret is wrong."
-            )
-            self._log.add(text, "warning")
-            await self._refuse(socket, "The launch secret is not valid: this server did not start this process.")
-            return socket
-        if hello.version != protocol.VERSION:
-            text = f"version {hello.version} of the channel, this server version {protocol.VERSION}"
-            remedy = "it must not bring an SDK of its own (PYTHONPATH, requirements)"
-            await self._workers.give_up(worker, f"its process speaks {text}; {remedy}")
-            await self._refuse(socket, f"This module speaks {text}.")
-            return socket
-        if worker.failure is not None:
-            # It is about to be stopped; until then it could take its commands once more.
-            await self._refuse(socket, f"This process is being stopped: {worker.failure}.")
-            return socket
-        connection = ChannelConnection(socket, worker, self._dispatcher, self._workers, self._log)
+        gate.open(limits.message)
+        connection = ChannelConnection(socket, gate, worker, self._dispatcher, self._workers, self._log)
         earlier, self._open[worker.worker_id] = self._open.get(worker.worker_id), connection
         if earlier is not None:
             await earlier.close()
@@ -77,16 +90,54 @@ class Channel:
                 del self._open[worker.worker_id]
         return socket
 
+    @contextlib.contextmanager
+    def _one_more_waits(self, address: str) -> Iterator[None]:
+        """Count those of an address that have not proved themselves. Raises ``BadRequestError`` when they are many."""
+        if self._waiting[address] >= self._limits.waiting:
+            text = "Too many connections of this address have not said who they are (max_waiting_channels)."
+            raise BadRequestError(text, 429)
+        self._waiting[address] += 1
+        try:
+            yield
+        finally:
+            self._waiting[address] -= 1
+            self._waiting += Counter()  # without those that are zero
+
     async def _hello(self, socket: web.WebSocketResponse) -> protocol.Hello | None:
         try:
-            first = protocol.decode_to_server(await socket.receive_str(timeout=HELLO_SECONDS))
+            first = protocol.decode_to_server(await asyncio.wait_for(socket.receive_str(), self._limits.seconds))
         except (TypeError, asyncio.TimeoutError, msgspec.DecodeError, RecursionError):
-            await self._refuse(socket, "The first message must be a hello.")
-            return None
+            first = None
         if not isinstance(first, protocol.Hello):
-            await self._refuse(socket, "The first message must be a hello.")
+            await self._refuse(socket, "The first message must be a hello, soon and short.")
             return None
         return first
+
+    async def _admitted(self, socket: web.WebSocketResponse, hello: protocol.Hello) -> Worker | None:
+        """Return the worker that says this hello; ``None`` when it has been refused."""
+        worker = self._workers.authenticate(hello.launch_id, hello.module_id, hello.secret)
+        if worker is None:
+            self._tell_refused(shortened(hello.module_id), hello.pid)
+            await self._refuse(socket, "The launch secret is not valid: this server did not start this process.")
+            return None
+        if hello.version != protocol.VERSION:
+            text = f"version {hello.version} of the channel, this server version {protocol.VERSION}"
+            remedy = "it must not bring an SDK of its own (PYTHONPATH, requirements)"
+            await self._workers.give_up(worker, f"its process speaks {text}; {remedy}")
+            await self._refuse(socket, f"This module speaks {text}.")
+            return None
+        if worker.failure is not None:
+            # It is about to be stopped; until then it could take its commands once more.
+            await self._refuse(socket, f"This process is being stopped: {worker.failure}.")
+            return None
+        return worker
+
+    def _tell_refused(self, name: str, pid: int) -> None:
+        """Once for a name: it may try again and again."""
+        if name not in self._told and len(self._told) < MAX_TOLD:
+            self._told.add(name)
+            text = f"A process that calls itself {name!r} (pid {pid}) was refused: its secret is wrong."
+            self._log.add(text, "warning")
 
     @staticmethod
     async def _refuse(socket: web.WebSocketResponse, reason: str) -> None:
@@ -101,12 +152,14 @@ class ChannelConnection:
     def __init__(
         self,
         socket: web.WebSocketResponse,
+        gate: FrameGate,
         worker: Worker,
         dispatcher: Dispatcher,
         workers: WorkerRegistry,
         log: LogBook,
     ) -> None:
         self._socket = socket
+        self._gate = gate
         self._worker = worker
         self._dispatcher = dispatcher
         self._workers = workers
@@ -161,6 +214,9 @@ class ChannelConnection:
                 await self._give_up(_what_is_wrong(frame))
                 return
             await self._workers.note_contact(self._worker)
+            if not frame.data and self._gate.left_out:
+                await self._take_left_out(self._gate.left_out.popleft())
+                continue
             for line in frame.data.split("\n"):
                 try:
                     message = protocol.decode_to_server(line)
@@ -173,6 +229,27 @@ class ChannelConnection:
         """Nobody knows what was lost with such a message: the process is not trusted any more, and is started anew."""
         self._log.add(f"The channel is closed: {why}.", "error", self._worker.module_id)
         await self._workers.give_up(self._worker, why)
+
+    async def _take_left_out(self, frame: LeftOut) -> None:
+        """A message was too long: its command alone fails, and is stopped. Its beginning says whose it was."""
+        text = f"a message of {frame.length} bytes, and the most is {self._gate.most} (max_message_bytes)"
+        found = _COMMAND_ID.search(frame.head)
+        command_id = found[1].decode(errors="replace") if found else ""
+        kind = _TYPE.search(frame.head)
+        if command_id and await self._is_its_own(command_id, "message"):
+            await self._fail_alone(command_id, f"The module sent {text}.", frame.head)
+        elif kind is not None and (kind[1] in _HARMLESS or command_id):
+            self._log.add(f"What the module sent was left out: {text}.", "warning", self._worker.module_id)
+        else:
+            await self._give_up(f"its process sent {text}")
+
+    async def _fail_alone(self, command_id: str, error: str, head: bytes) -> None:
+        number = _NUMBER.search(head)
+        if number is None:
+            await self._dispatcher.fail(command_id, Reason.MODULE_ERROR, error)
+            return
+        await self._dispatcher.refuse(self._worker, command_id, error)  # it was the result: it does not run any more
+        self._note_arrival(command_id, int(number[1]))
 
     async def _take(self, message: protocol.ToServer) -> None:
         match message:
@@ -254,7 +331,7 @@ class ChannelConnection:
         for resume in hello.resumes:
             if resume.command_id in self._worker.running:
                 known.append(protocol.Resume(resume.command_id, await self._dispatcher.last_n(resume.command_id)))
-        await self._send(protocol.Welcome(protocol.VERSION, known))
+        await self._send(protocol.Welcome(protocol.VERSION, known, self._gate.most))
         resumed = {resume.command_id for resume in hello.resumes}
         unknown = [command_id for command_id in self._worker.running if command_id not in resumed]
         # They were sent in this order. If one of them broke the connection, it is the first that did not arrive: only
