@@ -24,7 +24,7 @@ from .requests import Requests
 from .target import Sizes, Target
 from .ways import Broken, Polling, Proven, Strangers, Way, WellFormed
 
-BATCHES = {"requests": 400, "malformed": 200, "socket": 150, "queue": 60, "channel": 200, "records": 1}
+BATCHES = {"requests": 2000, "malformed": 1000, "socket": 600, "queue": 200, "channel": 1000, "records": 2}
 """Inputs of each way in one round."""
 
 

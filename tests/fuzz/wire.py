@@ -7,7 +7,7 @@ import contextlib
 import re
 from typing import NamedTuple
 
-PATIENCE = 3.0
+PATIENCE = 1.5
 """Seconds for an answer; who waits for more than a request's end, like a follower, leaves then."""
 _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})[^\r\n]*\r\n")
 _LENGTH = re.compile(rb"\r\nContent-Length: (\d+)\r\n", re.IGNORECASE)
