@@ -13,6 +13,7 @@ from .api.codeproject.logs import LogRoutes
 from .api.codeproject.module_list import add_routes as add_module_list
 from .api.codeproject.module_routes import ModuleRoutes
 from .api.codeproject.server_status import ServerStatus
+from .api.module_page import ModulePages
 from .api.native.commands import CommandRoutes
 from .api.native.login import LoginRoutes
 from .api.native.module_settings import ModuleSettingsRoutes
@@ -85,6 +86,7 @@ class App:
         add_module_list(app, self.host)
         ModuleSettingsRoutes(self.host, self.settings, bodies).add_to(app)
         add_pages(app, ROOT / "explorer")
+        ModulePages(ROOT / "explorer" / "module-page.html", self.host.config_of).add_to(app)
         add_module_routes(app, module_routes.handle)
         self.routes.reserved = own_paths(app)
         return app

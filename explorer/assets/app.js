@@ -100,7 +100,7 @@ class App {
     const present = new Set(modules.map((module) => module.id));
     for (const id of this.panels.keys()) if (!present.has(id)) this.#drop(id);
     for (const module of modules) {
-      if (!this.panels.has(module.id)) this.panels.set(module.id, new ModulePanel(module.id, this.theme));
+      if (!this.panels.has(module.id)) this.panels.set(module.id, new ModulePanel(module.id, this.theme, this.store));
       this.panels.get(module.id).update(module, module === selected);
     }
   }

@@ -1,57 +1,83 @@
-// A module's own page inside a frame of its own, so that pages of different modules cannot clash.
+// A module's own page: a document of its own in a frame that has no rights, and the other end of its connection.
 import { serverBase } from "./api.js";
-import { frameDocument } from "./frame-document.js";
-import { FrameHeight } from "./frame-height.js";
-import { nameOf } from "./module-store.js";
 import { el } from "./dom.js";
+import { nameOf, pageOf, routesOf } from "./module-store.js";
+import { PageAccess } from "./page-access.js";
+import { PageRequests } from "./page-requests.js";
+import { PageStore } from "./page-store.js";
 
-/** Fired in the page's document whenever its module's state was looked at; `detail` is `{state, reason, statusData}`. */
-const STATUS = "modulestatus";
+const SANDBOX = "allow-scripts allow-forms allow-modals allow-downloads allow-popups";
+const HIGHEST = 100_000; // pixels
 
 export class ModuleFrame {
-  #height = null;
   #module;
+  #port = null;
+  #requests;
+  #store;
 
-  /** `page` is `{html, css, script}` as the server cut it from explore.html. */
-  constructor(module, page, theme) {
+  /** `store` is the ModuleStore, which knows whose route is whose. */
+  constructor(module, theme, store) {
     this.#module = module;
     this.theme = theme;
+    this.#store = new PageStore(module.id);
+    const modules = () => [...store.modules.values()].map((one) => ({ id: one.id, routes: routesOf(one) }));
+    this.#requests = new PageRequests(new PageAccess(module.id, modules));
+    // What the page must know before its scripts run comes in the name of its window.
+    const given = { theme: theme.shown, viewHeight: window.innerHeight, ...this.#store.all() };
     this.root = el("iframe", {
       class: "module-frame", title: `Page of ${nameOf(module)}`, allow: "microphone; camera; clipboard-write",
-      srcdoc: frameDocument(module, page, serverBase, document.documentElement.dataset.theme),
+      name: JSON.stringify(given), src: new URL(`pages/${encodeURIComponent(module.id)}`, serverBase).href,
+      sandbox: pageOf(module).trusted ? null : SANDBOX,
     });
-    this.root.addEventListener("load", () => this.#loaded());
-    theme.addEventListener("change", this.#applyTheme);
+    window.addEventListener("message", this.#connect);
+    window.addEventListener("beforeunload", this.#waitForPage);
+    window.addEventListener("resize", this.#tellView);
+    theme.addEventListener("change", this.#tellTheme);
   }
 
   /** Passes the latest facts on to the page. */
   update(module) {
     this.#module = module;
-    this.#tell();
+    const { state, status } = module;
+    this.#tell({ type: "status", detail: { state: state.word, reason: state.reason, statusData: status.statusData ?? null } });
   }
 
   close() {
-    this.theme.removeEventListener("change", this.#applyTheme);
-    this.#height?.close();
+    window.removeEventListener("message", this.#connect);
+    window.removeEventListener("beforeunload", this.#waitForPage);
+    window.removeEventListener("resize", this.#tellView);
+    this.theme.removeEventListener("change", this.#tellTheme);
+    this.#requests.close();
+    this.#port?.close();
     this.root.remove();
   }
 
-  #loaded() {
-    this.#height?.close();
-    this.#height = new FrameHeight(this.root);
-    this.#applyTheme();
-    this.#tell();
-  }
-
-  // A page that is not loaded yet is told when it is.
-  #tell() {
-    const { state, status } = this.#module;
-    const detail = { state: state.word, reason: state.reason, statusData: status.statusData ?? null };
-    this.root.contentDocument?.dispatchEvent(new CustomEvent(STATUS, { detail }));
-  }
-
-  #applyTheme = () => {
-    const root = this.root.contentDocument?.documentElement;
-    if (root) this.theme.apply(root);
+  // The document in the frame begins by sending one end of a channel; one that comes later takes its place.
+  #connect = ({ source, data, ports }) => {
+    if (source !== this.root.contentWindow || data?.type !== "module-page" || ports.length !== 1) return;
+    this.#port?.close();
+    this.#requests.close();
+    [this.#port] = ports;
+    this.#port.onmessage = (event) => this.#receive(event.data, event.ports);
+    this.#tellTheme();
+    this.#tellView();
+    this.update(this.#module);
   };
+
+  // Where somebody listens, the browser asks before it leaves; meanwhile what the page stores on leaving comes in.
+  #waitForPage = () => {};
+
+  #receive(message, [port]) {
+    if (message.type === "request" && port) this.#requests.answer(message, port);
+    else if (message.type === "store") this.#store.set(message);
+    else if (message.type === "height") this.root.style.height = message.height ? `${Math.min(Number(message.height), HIGHEST)}px` : "80vh";
+  }
+
+  #tell(message) {
+    this.#port?.postMessage(message);
+  }
+
+  #tellTheme = () => this.#tell({ type: "theme", theme: this.theme.shown });
+
+  #tellView = () => this.#tell({ type: "view", height: window.innerHeight });
 }

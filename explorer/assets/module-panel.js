@@ -18,8 +18,9 @@ export class ModulePanel {
   #page = el("div", { class: "page" });
   #routes = el("div", { class: "routes" });
 
-  constructor(id, theme) {
+  constructor(id, theme, store) {
     this.theme = theme;
+    this.store = store;
     this.settings = new SettingsView(id);
     this.title = el("h1", {});
     this.subtitle = el("p", { class: "subtitle" });
@@ -84,7 +85,7 @@ export class ModulePanel {
     if (key === this.#pageKey) return;
     this.#pageKey = key;
     this.#frame?.close();
-    this.#frame = page ? new ModuleFrame(module, page, this.theme) : null;
+    this.#frame = page ? new ModuleFrame(module, this.theme, this.store) : null;
     this.#page.replaceChildren(...(this.#frame ? [this.#frame.root] : []));
   }
 

@@ -97,6 +97,11 @@ export function pageOf(module) {
   return page?.html && page.script ? page : null;
 }
 
+/** The paths of the module's routes, below v1/. */
+export function routesOf(module) {
+  return (module.config?.routeMaps ?? []).map(({ route }) => route);
+}
+
 function rank(module) {
   const index = CATEGORIES.indexOf(categoryOf(module));
   if (index >= 0) return index;

@@ -77,6 +77,7 @@
   }
 
   function explain(error) {
+    if (error.refused) return error.message;
     if (error.name === "TimeoutError") return `No answer within ${timeoutMs() / 1000} seconds.`;
     if (error.name === "SyntaxError") return "The server's answer is not JSON.";
     return "The server cannot be reached.";

@@ -19,13 +19,9 @@ export class Theme extends EventTarget {
     this.#show(this.#choice);
   }
 
-  /** Marks a document (this page's, or a module page's) with the chosen theme. */
-  apply(root) {
-    if (this.#choice === "system") {
-      delete root.dataset.theme;
-    } else {
-      root.dataset.theme = this.#choice;
-    }
+  /** "light" or "dark", or "" where the system decides. */
+  get shown() {
+    return this.#choice === "system" ? "" : this.#choice;
   }
 
   #choose(choice) {
@@ -39,7 +35,8 @@ export class Theme extends EventTarget {
 
   #show(choice) {
     this.#choice = choice;
-    this.apply(document.documentElement);
+    if (this.shown) document.documentElement.dataset.theme = this.shown;
+    else delete document.documentElement.dataset.theme;
     this.button.replaceChildren(icon(ICONS[choice]));
     this.button.setAttribute("aria-label", `Theme: ${choice}. Change theme`);
     this.button.title = `Theme: ${choice}`;

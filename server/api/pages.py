@@ -10,6 +10,21 @@ from aiohttp.typedefs import Handler
 from ..http.audience import Audience, declare, declare_folder
 
 _PAGES = ("explorer.html", "chat.html")
+_POLICY = {
+    "default-src": "'self'",
+    "img-src": "'self' data: blob:",
+    "object-src": "'none'",
+    "base-uri": "'none'",
+    "form-action": "'self'",
+    "frame-ancestors": "'self'",
+    "require-trusted-types-for": "'script'",
+}
+_HEADERS = {
+    "Cache-Control": "no-cache",  # after an upgrade no page may mix old and new files
+    "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in _POLICY.items()),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
 
 
 def add_pages(app: web.Application, folder: Path) -> None:
@@ -18,24 +33,22 @@ def add_pages(app: web.Application, folder: Path) -> None:
     async def home(request: web.Request) -> web.Response:
         raise web.HTTPFound("/explorer.html")
 
-    def page(path: Path) -> web.FileResponse:
-        return web.FileResponse(path, headers={"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"})
-
     def named(name: str) -> Handler:
         async def answer(request: web.Request) -> web.FileResponse:
             path = folder / name
             if not path.is_file():
                 raise web.HTTPNotFound
-            return page(path)
+            return web.FileResponse(path)
 
         return answer
 
-    async def ask_again(request: web.Request, response: web.StreamResponse) -> None:
-        """After an upgrade no page may mix old and new files; an unchanged one still costs only a 304."""
-        if request.path.startswith("/assets"):
-            response.headers.setdefault("Cache-Control", "no-cache")
+    async def harden(request: web.Request, response: web.StreamResponse) -> None:
+        """Every file of ours says what it may do; an unchanged one still costs only a 304."""
+        if isinstance(response, web.FileResponse):
+            for name, value in _HEADERS.items():
+                response.headers.setdefault(name, value)
 
-    app.on_response_prepare.append(ask_again)
+    app.on_response_prepare.append(harden)
     declare(app, "GET", "/", home, Audience.ANYBODY)
     for name in _PAGES:
         declare(app, "GET", f"/{name}", named(name), Audience.ANYBODY)

@@ -164,12 +164,13 @@ class WireModel(Wire, frozen=True, kw_only=True):
     format: str
 
 
-class WireExplorer(Wire, frozen=True, kw_only=True):
-    """The parts of a module's page."""
+class WireExplorer(Wire, frozen=True, kw_only=True, omit_defaults=True):
+    """The parts of a module's page. ``trusted``: it runs with the rights of the explorer itself."""
 
     html: str
     css: str
     script: str
+    trusted: bool = False
 
 
 class WireElements(Wire, frozen=True, kw_only=True):
@@ -251,7 +252,9 @@ def module_config(module: ModuleSettings, page: ExplorePage) -> ModuleConfig:
         install_options=_install(module),
         model_requirements=[_copy(model, WireModel) for model in module.model_requirements],
         environment_variables=wire_variables(module),
-        ui_elements=WireElements(explorer_ui=_copy(page, WireExplorer), menus=wire_menus(module)),
+        ui_elements=WireElements(
+            explorer_ui=_copy(page, WireExplorer, trusted=module.trusted_page), menus=wire_menus(module)
+        ),
         route_maps=[
             _copy(
                 route,

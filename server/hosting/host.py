@@ -144,6 +144,11 @@ class ModuleHost:
         modules = [module for module in self._sorted() if module.runs or not running_only]
         return [module_config(module.settings, module.found.page) for module in modules if module.settings is not None]
 
+    def config_of(self, module_id: str) -> ModuleConfig | None:
+        """Return settings and page of a module, given in any letter case; ``None`` as for ``settings_of``."""
+        module = self._named(module_id)
+        return None if module is None or module.settings is None else module_config(module.settings, module.found.page)
+
     def descriptions(self) -> list[ModuleDescription]:
         """Return what is installed."""
         return [module_description(module.settings) for module in self._sorted() if module.settings is not None]

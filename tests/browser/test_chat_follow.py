@@ -8,14 +8,13 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.support.browser_chat import EVENTS, Traffic, asked, counted, record_of
+from tests.support.browser_chat import EVENTS, PAGE_STORE, Traffic, asked, counted, kept_for_page, record_of
 from tests.support.browser_explorer import MODULE, Explorer
 from tests.support.browser_session import Visitor
 from tests.support.server_process import ServerProcess
 
 ENDLESS = 1_000_000
 HOSTILE = "<b>Hm</b> <img src=x>"
-STORED = f"{MODULE}_conversation"
 
 
 @pytest.fixture
@@ -133,12 +132,12 @@ def test_two_tabs_do_not_share_a_conversation(guest: Visitor, chat: Explorer, co
 
 def test_a_reply_that_the_server_does_not_know_ends_quietly(chat: Explorer) -> None:
     running = {"prompt": "Count!", "moduleId": MODULE, "commandId": "forgotten", "text": "1 2 3"}
-    stored = json.dumps({"history": [], "running": running})
+    stored = kept_for_page(conversation=json.dumps({"history": [], "running": running}))
     # The page that is left writes its own conversation when it goes.
     chat.page.goto("about:blank")
     chat.page.add_init_script(
-        f"if (!sessionStorage.getItem('seeded')) {{ sessionStorage.setItem('seeded', 1);"
-        f" sessionStorage.setItem({json.dumps(STORED)}, {json.dumps(stored)}); }}"
+        f"if (self === top && !sessionStorage.getItem('seeded')) {{ sessionStorage.setItem('seeded', 1);"
+        f" sessionStorage.setItem({json.dumps(PAGE_STORE)}, {json.dumps(stored)}); }}"
     )
     chat.open(f"#{MODULE}")
     chat.wait_for_state("unknown")

@@ -9,13 +9,12 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Dialog, Locator, expect
 
-from tests.support.browser_chat import asked, counted, record_of
+from tests.support.browser_chat import PAGE_STORE, asked, counted, kept_for_page, record_of
 from tests.support.browser_explorer import MODULE, Explorer
 from tests.support.browser_session import LAPTOP, TALL_PHONE, Visitor, visitor
 from tests.support.server_process import ServerProcess
 
 ENDLESS = "1000000"
-OPTIONS = f"{MODULE}_options"
 
 
 @pytest.fixture
@@ -81,7 +80,7 @@ def test_options_are_kept_for_the_next_visit(chat: Explorer, guest: Visitor, cou
     "kept", ["no JSON", "null", "7", '{"temperature": "hot", "maxTokens": "-3", "systemPrompt": {}}', "[5]"]
 )
 def test_kept_options_that_make_no_sense_are_passed_over(chat: Explorer, kept: str) -> None:
-    chat.page.evaluate("([key, value]) => localStorage.setItem(key, value)", [OPTIONS, kept])
+    chat.page.evaluate("([key, value]) => localStorage.setItem(key, value)", [PAGE_STORE, kept_for_page(options=kept)])
     chat.page.reload()
     fields = answered(chat, "2")
     assert (fields["temperature"], fields["max_tokens"], fields["system_prompt"]) == ("0.4", "1024", None)

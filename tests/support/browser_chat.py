@@ -16,6 +16,8 @@ from tests.support.server_process import ROOT
 
 EVENTS = "**/v1/commands/*/events*"
 """The addresses of streams, for Page.route."""
+PAGE_STORE = f"millrace-page/{MODULE}"
+"""Where the explorer keeps what LlamaChat's page stores."""
 _EVENTS_OF = re.compile(r"/v1/commands/([^/]+)/events")
 
 _COUNTER = """
@@ -102,6 +104,11 @@ class Traffic:
         elif request.url.endswith("/get_command_status"):
             found = re.search(r'name="commandId"\s+(\S+)', request.post_data or "")
             self.polls.append(found[1] if found else "")
+
+
+def kept_for_page(**entries: str) -> str:
+    """What stands at ``PAGE_STORE`` when LlamaChat's page has stored these, named without its prefix."""
+    return json.dumps({f"{MODULE}_{name}": value for name, value in entries.items()})
 
 
 def counted(to: int) -> str:

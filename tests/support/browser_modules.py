@@ -16,6 +16,9 @@ class Adapter(ModuleRunner):
     def process(self, data: RequestData) -> JSON:
         if data.command == "count":
             return self.count
+        if data.files:
+            sizes = [len(data.get_file_bytes(index) or b"") for index in range(len(data.files))]
+            return {"success": True, "sizes": sizes}
         return {"success": True, "reply": data.get_value("text", "")}
 
     def count(self, data: RequestData) -> JSON:

@@ -11,7 +11,7 @@ from ...text import well_formed_tree
 from ..settings.module_settings import ModuleSettings
 from .launch_plan import LaunchPlan
 
-_ADDED_SETTINGS = {"restartonchange", "segments"}
+_ADDED_SETTINGS = {"explorerframe", "restartonchange", "segments"}
 """What module settings have gained since processes were first taken over; ``None`` when it is not set."""
 
 

@@ -212,6 +212,8 @@ class ModuleSettings(_Section, frozen=True, kw_only=True):
     model_requirements: list[ModelRequirement] = []
     ui_elements: UIElements = msgspec.field(name="uielements", default=UIElements())
     route_maps: list[RouteMap] = []
+    explorer_frame: str | None = None
+    """``trusted``: its page is shown with the rights of the explorer. Only the user's own settings can say so."""
 
     @property
     def path(self) -> Path:
@@ -232,6 +234,11 @@ class ModuleSettings(_Section, frozen=True, kw_only=True):
     def auto_start(self) -> bool:
         """Whether the server starts it; not saying so means yes."""
         return self.launch_settings.auto_start is not False
+
+    @property
+    def trusted_page(self) -> bool:
+        """Whether its page runs with the rights of the explorer itself."""
+        return (self.explorer_frame or "").lower() == "trusted"
 
     @property
     def published_sdk(self) -> bool:

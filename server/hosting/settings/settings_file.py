@@ -22,6 +22,7 @@ from .platform_info import PlatformInfo
 
 FILE_NAME = "modulesettings.json"
 ENVIRONMENT_PREFIX = "modules__"
+_GRANTED = {"explorerframe"}
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -71,14 +72,21 @@ def read_module(
 ) -> RawSettings:
     """Read and merge everything that sets up the module in a folder. Raises ``ModuleSettingsError``."""
     main, *overrides = candidate_files(folder, machine, user_file)
-    module_id, values = only_module(main)
+    module_id, described = only_module(main)
+    values = _without_grants(described)
     files = [main]
     for path in overrides:
         if is_there(path):
-            merge(values, _section(read_file(path), module_id))
+            section = _section(read_file(path), module_id)
+            merge(values, section if path == user_file else _without_grants(section))
             files.append(path)
     merge(values, _section(from_environment(environment), module_id))
     return RawSettings(module_id, values, files)
+
+
+def _without_grants(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what a module cannot say of itself, because only the user can grant it."""
+    return {key: value for key, value in values.items() if key.lower() not in _GRANTED}
 
 
 def is_there(path: Path) -> bool:
