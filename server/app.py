@@ -64,7 +64,7 @@ class App:
         self.retention = Retention(self.broker, kept, clock)
         identity = ModuleIdentity(self.workers, self.log, settings.external_modules, self.host.queue_of)
         bodies = BodyReader(blobs, body_limits(settings))
-        self.queue_protocol = QueueProtocol(self.dispatcher, self.workers, identity, bodies)
+        self.queue_protocol = QueueProtocol(self.dispatcher, self.workers, identity, bodies, blobs)
         self.connections = Connections(_connection_limits(settings), lambda text: self.log.add(text, "warning"))
         self.web = self._web(bodies)
         self._listening: list[socket.socket] = []

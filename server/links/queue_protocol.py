@@ -7,24 +7,24 @@ proved which module's it is may (``module_identity.py``); the others leave nothi
 from __future__ import annotations
 
 import asyncio
-import base64
-from pathlib import Path
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
+from ..commands.blobs import Blobs
 from ..commands.broker import Claim
-from ..commands.command import Command, Payload, UploadedFile
+from ..commands.command import Command
 from ..commands.control import CANCEL, PROBE, QUIT
 from ..commands.dispatcher import Dispatcher
 from ..commands.workers import Worker, WorkerRegistry
 from ..http.audience import Audience, declare
 from ..http.bad_request import BadRequestError
-from ..http.envelope import error, json_answer
+from ..http.envelope import error
 from ..http.request_body import BodyReader
 from .module_identity import ModuleIdentity
 from .queue_followers import QueueLongCommands
+from .wire_payload import WirePayload, wire_payload
 
 HOLD_SECONDS = 11.0
 """An idle poll is held this long, then answered 204: safely below the 15 s after which the SDK gives up."""
@@ -34,9 +34,15 @@ class QueueProtocol:
     """The routes under ``/v1/queue``."""
 
     def __init__(
-        self, dispatcher: Dispatcher, workers: WorkerRegistry, identity: ModuleIdentity, bodies: BodyReader
+        self,
+        dispatcher: Dispatcher,
+        workers: WorkerRegistry,
+        identity: ModuleIdentity,
+        bodies: BodyReader,
+        blobs: Blobs,
     ) -> None:
         self._bodies = bodies
+        self._blobs = blobs
         self._dispatcher = dispatcher
         self._workers = workers
         self._identity = identity
@@ -76,29 +82,23 @@ class QueueProtocol:
             output = msgspec.Raw(b'{"success":true}')
             await self._dispatcher.finish(worker, command.command_id, True, output)
         try:
-            if claim.payload.files:  # they may be large, and on disk
-                payload = await asyncio.to_thread(_wire_payload, command.name, claim.payload)
-            else:
-                payload = _wire_payload(command.name, claim.payload)
-            answer = json_answer({"reqid": command.command_id, "reqtype": command.name, "payload": payload})
+            wire = await wire_payload(command, claim.payload, self._blobs)
         except Exception as error:  # it alone fails: another poll would end in the same way
             text = f"The command cannot be sent to the module: {error}"
             await self._dispatcher.refuse(worker, command.command_id, text)
             return web.Response(status=204)
-        return await self._sent(request, worker, command, answer)
+        return await self._sent(request, worker, command, wire)
 
     async def _sent(
-        self, request: web.Request, worker: Worker, command: Command, answer: web.Response
+        self, request: web.Request, worker: Worker, command: Command, wire: WirePayload
     ) -> web.StreamResponse:
         """Send a request to its module; when the module has gone away meanwhile, it is queued again."""
         try:
-            await answer.prepare(request)
-            await answer.write_eof()
+            return await wire.send(request)
         except BaseException:
             returned = self._dispatcher.put_back(worker, command.command_id, counted=True)
             await asyncio.shield(asyncio.ensure_future(returned))
             raise
-        return answer
 
     async def _answer(self, request: web.Request) -> web.Response:
         command_id = request.match_info["command_id"]
@@ -159,22 +159,3 @@ def _json_object(body: bytes) -> dict[str, Any] | None:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # the last: it is nested too deeply
         return None
     return value if isinstance(value, dict) else None
-
-
-def _wire_payload(name: str, payload: Payload) -> dict[str, Any]:
-    return {
-        "command": name,
-        "values": payload.values,
-        "files": [_wire_file(file) for file in payload.files],
-        "urlSegments": payload.segments,
-    }
-
-
-def _wire_file(file: UploadedFile) -> dict[str, Any]:
-    data = file.data if file.path is None else Path(file.path).read_bytes()
-    return {
-        "name": file.name,
-        "filename": file.filename,
-        "contentType": file.content_type,
-        "data": base64.b64encode(data or b"").decode(),
-    }

@@ -66,7 +66,7 @@ class ApiServer:
         self.identity = ModuleIdentity(
             self.workers, self.log, self.settings.external_modules, lambda name: queues.get(name.lower())
         )
-        self.queue_protocol = QueueProtocol(self.dispatcher, self.workers, self.identity, bodies)
+        self.queue_protocol = QueueProtocol(self.dispatcher, self.workers, self.identity, bodies, self.blobs)
         self.app = new_application(self.settings, self.log)
         self.queue_protocol.add_to(self.app)
         CommandRoutes(self.dispatcher, streams).add_to(self.app)
