@@ -62,9 +62,9 @@ class App:
             reply=settings.reply_retention, result=settings.result_retention, waiting=settings.queue_timeout
         )
         self.retention = Retention(self.broker, kept, clock)
-        identity = ModuleIdentity(self.workers, self.log, settings.external_modules, self.host.queue_of)
+        self.identity = ModuleIdentity(self.workers, self.log, settings.external_modules, self.host.queue_of)
         bodies = BodyReader(blobs, body_limits(settings))
-        self.queue_protocol = QueueProtocol(self.dispatcher, self.workers, identity, bodies, blobs)
+        self.queue_protocol = QueueProtocol(self.dispatcher, self.workers, self.identity, bodies, blobs)
         self.connections = Connections(_connection_limits(settings), lambda text: self.log.add(text, "warning"))
         self.web = self._web(bodies)
         self._listening: list[socket.socket] = []
@@ -75,6 +75,7 @@ class App:
         streams = EventStreams(self.dispatcher)
         module_routes = ModuleRoutes(self.dispatcher, self.routes, polls, streams, bodies, self.settings)
         app = new_application(self.settings, self.log)
+        app[GUARD].process_owner = self.identity.owner_of_call
         app.middlewares.insert(0, self.connections.middleware)
         channel = Channel(self.dispatcher, self.workers, self.log, _channel_limits(self.settings))
         declare(app, "GET", "/v1/channel", channel.handle, Audience.MODULE, effects=True)

@@ -13,6 +13,7 @@ from .answers import Answers, is_cancellation
 from .builtin_commands import cancel_command, command_status
 from .calls import Calls
 from .common import JSON
+from .current_command import working_on
 from .long_commands import CommandTable, LongSlots, RunningCommand, Stage
 from .old_style import StatusFollower
 from .request_data import RequestData
@@ -112,7 +113,8 @@ class Dispatcher:
         while True:
             command = self._quick.get()
             if command.advance(Stage.WAITING, Stage.RUNNING):  # else cancelled while it waited
-                self._run_quick(command)
+                with working_on(command.data.command_id):
+                    self._run_quick(command)
 
     def _run_quick(self, command: RunningCommand) -> None:
         data = command.data
@@ -159,7 +161,8 @@ class Dispatcher:
         output: JSON | None = None
         try:
             if process is not None:
-                outcome = self._calls.invoke(process, data, on_future=command.set_future)
+                with working_on(data.command_id):
+                    outcome = self._calls.invoke(process, data, on_future=command.set_future)
                 output = self._answers.of_long_process(outcome)
         except BaseException as error:  # whatever the module's code throws, the command gets an answer
             if follower is not None:

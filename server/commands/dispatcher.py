@@ -159,6 +159,7 @@ class Dispatcher:
         claim = await self._broker.claim(worker.queue, worker.worker_id, worker.room, timeout)
         if claim is not None and not claim.command.control:
             worker.running[claim.command.command_id] = claim.command.long
+            worker.owners[claim.command.command_id] = claim.command.owner
         return claim
 
     def set_room(self, worker: Worker, quick: int, long: int) -> None:
@@ -348,6 +349,7 @@ class Dispatcher:
                 await self._lose(command.command_id, command.worker_id, WITH_A_KILLED_SERVER)
                 continue
             worker.running[command.command_id] = True
+            worker.owners[command.command_id] = command.owner
             if command.state is CommandState.CANCELLING:
                 self._watch_cancel(command.command_id, worker.worker_id)
                 await self._ask_to_stop(command, worker.worker_id)
@@ -389,6 +391,7 @@ class Dispatcher:
     def _release(self, worker: Worker, command_id: str) -> None:
         """The worker no longer runs this command: its room is free again."""
         long = worker.running.pop(command_id, None)
+        worker.owners.pop(command_id, None)
         if long is not None:
             worker.room.change(long, 1)
             self._broker.offer(worker.queue)

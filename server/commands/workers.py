@@ -79,6 +79,8 @@ class Worker(msgspec.Struct, kw_only=True):
     room: Room = msgspec.field(default_factory=Room)
     running: dict[str, bool] = msgspec.field(default_factory=dict)
     """The commands it was given, and whether each takes the room of a long one. No control commands."""
+    owners: dict[str, str] = msgspec.field(default_factory=dict)
+    """Whose these commands are."""
     status_data: msgspec.Raw | None = None
 
 

@@ -20,6 +20,8 @@ from ..log_book import LogBook
 from . import peer_process
 
 SECRET_HEADER = "X-Module-Secret"
+COMMAND_HEADER = "X-Module-Command"
+"""The command that a process works on as it makes this request, where it knows."""
 MAX_TOLD = 64
 """Names of refused modules that the log gets at most, each once."""
 _EXTERNAL_PARALLELISM = 64
@@ -71,6 +73,20 @@ class ModuleIdentity:
         """Return the worker whose secret a request carries; ``None`` without a valid one."""
         sent = request.headers.get(SECRET_HEADER)
         return self._workers.by_secret(sent) if sent and is_loopback(request) else None
+
+    def owner_of_call(self, request: web.Request) -> str | None:
+        """Return whose work a module process does when it calls the server; ``None`` when it is none.
+
+        It is the owner of the command that the request names, or of all those that the process runs. Where that is not
+        one owner, the call is the module's own, and no owner sees what comes of it.
+        """
+        worker = self.launched(request)
+        if worker is None:
+            return None
+        named = request.headers.get(COMMAND_HEADER)
+        owners = set(worker.owners.values()) if named is None else {worker.owners.get(named)}
+        owner = owners.pop() if len(owners) == 1 else None
+        return f"module:{worker.module_id}" if owner is None else owner
 
     # --- inside -----------------------------------------------------------------------------------
 

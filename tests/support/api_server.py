@@ -68,6 +68,7 @@ class ApiServer:
         )
         self.queue_protocol = QueueProtocol(self.dispatcher, self.workers, self.identity, bodies, self.blobs)
         self.app = new_application(self.settings, self.log)
+        self.app[GUARD].process_owner = self.identity.owner_of_call
         self.queue_protocol.add_to(self.app)
         CommandRoutes(self.dispatcher, streams).add_to(self.app)
         ServerStatus(self.settings.compatible_version, self.dispatcher).add_to(self.app)

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from server.commands.command import CommandState
@@ -203,3 +204,45 @@ async def test_an_answer_that_is_too_long_ends_its_command_alone(tmp_path: Path)
         assert "too long" in (record.error or "")
         async with client.get(POLL, params=DEMO, headers=proof(worker)) as answer:
             assert (await answer.json())["reqid"] == second
+
+
+async def test_a_modules_own_calls_are_those_of_its_commands_owner(tmp_path: Path) -> None:
+    keys = {"anna-key": "anna", "bert-key": "bert"}
+    async with running_api(tmp_path, api_keys=keys) as (server, client):
+        worker = launched(server)
+
+        async def call(owner: str = "", **headers: str) -> str:
+            """Submit a long command with a key, or as the module; return its id."""
+            sent = {"X-API-Key": f"{owner}-key"} if owner else {**proof(worker), **headers}
+            async with client.post("/v1/demo/long", headers=sent) as answer:
+                body = await answer.json()
+                assert answer.status == 200, body
+                return str(body["commandId"])
+
+        async def owner(command_id: str) -> str:
+            return (await server.dispatcher.record(command_id)).owner
+
+        assert await owner(await call()) == "module:Demo", "it works on nothing"
+        server.dispatcher.set_room(worker, 10, 10)
+        first = await call("anna")
+        while worker.owners.get(first) is None:
+            assert await server.dispatcher.claim(worker, 10)
+        await drained(server, worker, keep=first)
+        assert await owner(await call()) == "anna"
+        second = await call("bert")
+        while worker.owners.get(second) is None:
+            assert await server.dispatcher.claim(worker, 10)
+        assert await owner(await call(**{"X-Module-Command": second})) == "bert"
+        assert await owner(await call(**{"X-Module-Command": first})) == "anna"
+        assert await owner(await call()) == "module:Demo", "it may be for either"
+        assert await owner(await call(**{"X-Module-Command": "of another"})) == "module:Demo"
+        for headers in ({}, {"X-Module-Secret": "guessed"}):
+            assert await status(client, "POST", "/v1/demo/long", headers=headers) == 401
+        data = {"entry": "hello"}
+        assert await status(client, "POST", "/v1/log", data=data, headers=proof(worker)) == 200
+
+
+async def drained(server: ApiServer, worker: Worker, keep: str) -> None:
+    """Answer everything that a worker runs but one command."""
+    for command_id in [each for each in worker.running if each != keep]:
+        await server.dispatcher.finish(worker, command_id, True, msgspec.Raw(b'{"success":true}'))
