@@ -48,7 +48,7 @@ class App:
 
     def __init__(self, settings: ServerSettings) -> None:
         self.settings = settings
-        self.log = LogBook()
+        self.log = LogBook(settings.api_keys)
         self.routes = RouteTable()
         self.workers = WorkerRegistry()
         blobs = BlobFolder(settings.data_dir / "uploads", settings.max_uploads_bytes)

@@ -45,6 +45,10 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """Further names of this server, such as ai.example.com or *.example.com; ``*``: any."""
     allowed_origins: list[str] = []
     """Origins of foreign pages that may use this server, such as https://app.example.com; ``*``: any."""
+    owner_requests: float = 0.0
+    """Requests a second that each owner may send; 0: any number."""
+    owner_commands: int = 0
+    """Commands of each owner that may wait and run at a time; 0: any number."""
     session_lifetime: float = 30 * 86400.0
     """How long a page that has logged in stays so."""
     compatible_version: str = "2.9.5"
@@ -66,6 +70,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     drain: float = 5.0
     module_drain: float = 30.0
     max_body_bytes: int = 128 * 1024 * 1024
+    max_unknown_body_bytes: int = 32 * 1024 * 1024
+    max_unknown_bodies: int = 8
     max_headers: int = 128
     max_header_bytes: int = 8190
     max_text_bytes: int = 32 * 1024 * 1024
@@ -225,7 +231,7 @@ def _path(kind: type, value: Any) -> Any:
 def _check(settings: ServerSettings) -> None:
     if not 0 <= settings.port <= 65535:
         raise SettingsError(f"The port {settings.port} is not between 1 and 65535 (0 lets the system choose).")
-    for name in ("max_connections", "header_timeout", "idle_timeout", "body_timeout"):
+    for name in ("max_connections", "max_unknown_bodies", "header_timeout", "idle_timeout", "body_timeout"):
         if not getattr(settings, name) > 0:
             raise SettingsError(f"{name} must be more than 0: nobody could be served.")
     for network in settings.allowed_addresses:

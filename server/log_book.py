@@ -5,18 +5,22 @@ from __future__ import annotations
 import logging
 import re
 from collections import deque
+from collections.abc import Iterable
 from datetime import datetime, timezone
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 import msgspec
 
+from .key_mask import KeyMask
 from .text import well_formed
 
 KEPT_ENTRIES = 5000
 MAX_ENTRY_CHARACTERS = 8192
 MAX_NAME_CHARACTERS = 100
 """Of a category or a label."""
+_OVERHANG = 256
+"""What is looked at behind that, for a key that is cut in two."""
 _LEVELS = {
     "trace": logging.DEBUG,
     "debug": logging.DEBUG,
@@ -46,7 +50,9 @@ class LogEntry(msgspec.Struct, frozen=True):
 class LogBook:
     """Everything the server and its modules said, newest last; the oldest entries fall out."""
 
-    def __init__(self) -> None:
+    def __init__(self, keys: Iterable[str] = ()) -> None:
+        """``keys``: texts that no entry may hold."""
+        self._mask = KeyMask(keys)
         self._entries: deque[LogEntry] = deque(maxlen=KEPT_ENTRIES)
         self._last_id = 0
         self._logger = logging.getLogger("millrace")
@@ -55,9 +61,11 @@ class LogBook:
         """Keep an entry; an unknown level counts as information, too long a text is cut and says so."""
         known = level.lower() if level.lower() in _LEVELS else "information"
         text = _TERMINAL_CODES.sub("", well_formed(entry))
-        category, label = _one_line(category), _one_line(label)
-        if len(text) > MAX_ENTRY_CHARACTERS:
-            text = f"{text[:MAX_ENTRY_CHARACTERS]} … ({len(text)} characters)"
+        category, label = (_one_line(self._mask.applied(name[: 2 * MAX_NAME_CHARACTERS])) for name in (category, label))
+        length = len(text)
+        text = self._mask.applied(text[: MAX_ENTRY_CHARACTERS + _OVERHANG])
+        if length > MAX_ENTRY_CHARACTERS:
+            text = f"{text[:MAX_ENTRY_CHARACTERS]} … ({length} characters)"
         self._last_id += 1
         now = datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         self._entries.append(LogEntry(self._last_id, now, f"{category}: {text}", known, category, label))

@@ -28,6 +28,14 @@ def address_of(text: str | None) -> Address | None:
     return mapped or address
 
 
+def network_of(text: str) -> str:
+    """Return what stands for whoever has an address: of IPv6 they have the whole /64."""
+    address = address_of(text)
+    if isinstance(address, ipaddress.IPv6Address):
+        return str(ipaddress.ip_network((address, 64), strict=False))
+    return str(address)
+
+
 class Networks:
     """Networks, parsed once. Raises ``ValueError`` when one cannot be read."""
 

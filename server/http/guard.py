@@ -8,7 +8,10 @@ from collections.abc import Callable
 import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
+from codeproject_ai_sdk.protocol import NamedValue
 
+from ..commands.command import Payload
+from ..commands.dispatcher import Dispatcher
 from ..config import ServerSettings
 from ..log_book import LogBook
 from .addresses import Networks, is_loopback
@@ -20,17 +23,29 @@ from .hosts import HostNames
 from .key_attempts import KeyAttempts
 from .key_file import digest_of
 from .origins import Origins
+from .owner_limits import OwnerLimits
 from .sessions import Sessions
+from .unknown_bodies import Place, UnknownBodies
 
 ANONYMOUS = "anonymous"
-QUERY_KEY = "api_key"
-"""The query value in which DeepStack's clients may send their key."""
+FORM_KEY = "api_key"
+"""The value of form or query in which clients of DeepStack send their key."""
 _CALLER = web.RequestKey("caller", Caller)
+_PLACE = web.RequestKey("place", Place)
+_COMMANDS_RETRY_SECONDS = 5.0
 _KEY_NEEDED = "An API key is needed: send it as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'."
 _ADMINISTRATORS_ONLY = (
     "Only an administrator may do this: with API keys, an owner that the server's setting 'administrators' names, or "
     "whose key was added as an administrator's; without, whoever is on this machine."
 )
+
+
+class RefusedError(Exception):
+    """A request is turned away although its handler has begun."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.text)
+        self.refusal = refusal
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -61,6 +76,9 @@ class Guard:
         self._origins = Origins(settings.allowed_origins)
         self._networks = Networks(settings.allowed_addresses)
         self._local_only = settings.loopback_only
+        self._limits = OwnerLimits(settings.owner_requests, settings.owner_commands)
+        self._unknown_bodies = UnknownBodies(settings.max_unknown_bodies)
+        self.unknown_body_bytes = settings.max_unknown_body_bytes
 
     def add_to(self, app: web.Application) -> None:
         """Let it run with an application."""
@@ -84,7 +102,13 @@ class Guard:
             refusal = self._page_refusal(request, declared, caller)
             if refusal is None:
                 refusal = _audience_refusal(request, declared, caller)
-            return await handler(request) if refusal is None else refusal.answer()
+            if refusal is None:
+                refusal = self._rate_refusal(caller)
+            if refusal is None:
+                return await self._answer(request, handler)
+            if declared is not None and self._may_hold_key(request, declared, refusal):
+                return await self._answer_unknown(request, handler)
+            return refusal.answer()
 
         return check
 
@@ -102,6 +126,54 @@ class Guard:
         if not exempt:
             self._attempts.wrong(address)
         return NOBODY
+
+    def by_form(self, request: web.Request, values: list[NamedValue]) -> None:
+        """Take the key out of the values of a call to a module; nothing below may see it.
+
+        Raises ``RefusedError`` when nobody knows yet who calls, and this key does not tell.
+        """
+        if not self.keys.configured:
+            return  # then it is a value like any other
+        sent = [text for item in values if item.key.lower() == FORM_KEY for text in item.value if text.strip()]
+        values[:] = [item for item in values if item.key.lower() != FORM_KEY]
+        caller = request[_CALLER]
+        if caller.owner is not None:
+            return
+        caller = request[_CALLER] = self.by_key(request, sent[-1].strip(), Way.FORM) if sent else NOBODY
+        request[_PLACE].give_back()
+        refusal = unknown(caller) if caller.owner is None else self._rate_refusal(caller)
+        if refusal is not None:
+            raise RefusedError(refusal)
+
+    async def check_commands(self, owner: str, request: web.Request, dispatcher: Dispatcher) -> None:
+        """Raise ``RefusedError`` when an owner has as many commands as one may have."""
+        if request[_CALLER].way is Way.LOCAL or not await self._limits.has_too_many(owner, dispatcher):
+            return
+        text = "You have as many commands waiting and running as one owner may have (owner_commands). Try again later."
+        raise RefusedError(Refusal(429, text, _COMMANDS_RETRY_SECONDS))
+
+    def _may_hold_key(self, request: web.Request, declared: Declaration, refusal: Refusal) -> bool:
+        expected = declared.form_key and request.method == "POST" and request.body_exists
+        return expected and refusal.status == 401 and not request.query.get(FORM_KEY)
+
+    async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except RefusedError as refused:
+            return refused.refusal.answer()
+
+    def _rate_refusal(self, caller: Caller) -> Refusal | None:
+        """Refuse an owner who asks too often. The user of this machine and its modules are not counted."""
+        if caller.owner is None or caller.way in (Way.LOCAL, Way.PROCESS):
+            return None
+        wait = self._limits.wait(caller.owner)
+        return Refusal(429, "You ask more often than one owner may (owner_requests).", wait) if wait else None
+
+    async def _answer_unknown(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Let a handler read the form. Unless it found a key there, nothing that it answers is sent."""
+        async with self._unknown_bodies.reading(request.remote or "") as request[_PLACE]:
+            answer = await self._answer(request, handler)
+        return answer if request[_CALLER].owner is not None else unknown(NOBODY).answer()
 
     def _caller(self, request: web.Request, declared: Declaration | None) -> Caller:
         needed = self.keys.configured
@@ -125,7 +197,7 @@ class Guard:
         known = self.keys.known(self.sessions.key_of(request) or "")
         if known is not None:
             return Caller(known.owner, Way.SESSION, known.administrator)
-        sent = request.query.get(QUERY_KEY, "") if declared is not None and declared.form_key else ""
+        sent = request.query.get(FORM_KEY, "") if declared is not None and declared.form_key else ""
         return self.by_key(request, sent, Way.FORM) if sent else NOBODY
 
     def _page_refusal(self, request: web.Request, declared: Declaration | None, caller: Caller) -> Refusal | None:
@@ -151,6 +223,25 @@ def owner_of(request: web.Request) -> str:
     if owner is None:
         raise LookupError("This route serves also those whom nobody knows: they own nothing.")
     return owner
+
+
+def owner_by_form(request: web.Request, payload: Payload) -> str:
+    """Return who submitted this call to a module, whose key may be among its values; it is taken out of them.
+
+    Raises ``RefusedError``, which the guard answers.
+    """
+    request.app[GUARD].by_form(request, payload.values)
+    return owner_of(request)
+
+
+async def check_commands(request: web.Request, owner: str, dispatcher: Dispatcher) -> None:
+    """Raise ``RefusedError``, which the guard answers, when an owner has as many commands as one may have."""
+    await request.app[GUARD].check_commands(owner, request, dispatcher)
+
+
+def most_bytes(request: web.Request) -> int | None:
+    """Return how large the body of a call to a module may be for its caller; ``None``: as large as any."""
+    return request.app[GUARD].unknown_body_bytes if request[_CALLER].owner is None else None
 
 
 def unknown(caller: Caller) -> Refusal:

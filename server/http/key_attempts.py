@@ -6,15 +6,13 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-from .addresses import address_of
+from .addresses import network_of
 
 BURST = 10
 """Wrong keys that an address may send at once."""
 SECONDS_EACH = 1.0
 MAX_ADDRESSES = 4096
 MAX_RIGHT = 1024
-_V6_NETWORK_BITS = 64
-"""Whoever has one IPv6 address has all of its /64."""
 
 
 class KeyAttempts:
@@ -28,7 +26,7 @@ class KeyAttempts:
 
     def wait(self, address: str, digest: str) -> float:
         """Return for how many seconds this key is not even looked at; 0: it is."""
-        place = _place(address)
+        place = network_of(address)
         if (place, digest) in self._right:
             return 0.0
         owed = self._free_at.get(place, 0.0) - self._clock()
@@ -36,7 +34,7 @@ class KeyAttempts:
 
     def wrong(self, address: str) -> None:
         """Note a wrong key."""
-        place = _place(address)
+        place = network_of(address)
         self._free_at[place] = max(self._free_at.get(place, 0.0), self._clock()) + SECONDS_EACH
         self._free_at.move_to_end(place)
         if len(self._free_at) > MAX_ADDRESSES:
@@ -44,14 +42,7 @@ class KeyAttempts:
 
     def right(self, address: str, digest: str) -> None:
         """Note a key that is valid: behind one address there may be others, who must not lock it out."""
-        known = (_place(address), digest)
+        known = (network_of(address), digest)
         self._right[known] = None
         if len(self._right) > MAX_RIGHT:
             self._right.popitem(last=False)
-
-
-def _place(address: str) -> str:
-    found = address_of(address)
-    if found is None or found.version == 4:
-        return str(found)
-    return str(int(found) >> (128 - _V6_NETWORK_BITS))

@@ -51,7 +51,7 @@ class ApiServer:
         )
         self.dispatcher = Dispatcher(self.broker, limits)
         self.workers = WorkerRegistry()
-        self.log = LogBook()
+        self.log = LogBook(self.settings.api_keys)
         self.routes = RouteTable()
         self.worker = Worker(worker_id="w", module_id="Demo", queue="demo_queue", parallelism=4)
         self.workers.add(self.worker)

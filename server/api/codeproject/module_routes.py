@@ -18,7 +18,7 @@ from ...commands.errors import CommandError, QueueFullError
 from ...commands.routing import Route, RouteMatch, RouteTable, path_key
 from ...config import ServerSettings
 from ...http.envelope import error, json_answer, module_answer, proxy_fields
-from ...http.guard import owner_of
+from ...http.guard import check_commands, most_bytes, owner_by_form
 from ...http.request_body import BodyReader, Received
 from ...http.sse import EventStreams, wants_stream
 from .command_polls import CANCEL, GET_STATUS, CommandPolls
@@ -61,12 +61,14 @@ class ModuleRoutes:
         if request.method != "POST" and not (match and match.route.path.lower().endswith("/list")):
             # A GET can be provoked by any web page; only lists, which clients do ask for so, are worth that.
             return error(f"Use POST for '/v1/{path}'.", status=405, code=405)
-        async with self._bodies.read(request, match.segments if match else []) as body:
+        async with self._bodies.read(request, match.segments if match else [], most_bytes(request)) as body:
+            owner = owner_by_form(request, body.payload)
             if polled is not None:
                 return await self._polls.answer(request, polled[1], polled[0], body.payload)
             assert match is not None
+            await check_commands(request, owner, self._dispatcher)
             try:
-                command = await self._submit(match.route, owner_of(request), body)
+                command = await self._submit(match.route, owner, body)
             except CommandError as refused:
                 return self._refusal(request, refused, match.route, received)
         if wants_stream(request):
