@@ -3,6 +3,9 @@
 /** Where the server is: the folder above /assets/, so a path prefix in front of the server keeps working. */
 export const serverBase = new URL("..", import.meta.url);
 
+/** Fires "refused" when the server asks who this is (401). */
+export const entrance = new EventTarget();
+
 /** The server did not answer at all (down, restarting, network gone, or too slow). */
 export class Unreachable extends Error {}
 
@@ -40,6 +43,7 @@ async function ask(path, options, timeoutMs) {
     const slow = error.name === "TimeoutError";
     throw new Unreachable(slow ? `No answer within ${Math.round(timeoutMs / 1000)} seconds.` : "The server cannot be reached.");
   }
+  if (response.status === 401) entrance.dispatchEvent(new Event("refused"));
   if (body === null) throw new Refused(`The server answered with HTTP ${response.status} and no JSON.`);
   if (!response.ok || body.success === false) throw new Refused(reason(body, response.status), body);
   return body;

@@ -1,13 +1,16 @@
 // Builds the parts of the explorer and connects them.
+import { entrance } from "./api.js";
 import { CommandsView } from "./commands-view.js";
 import { Connection, showConnection } from "./connection.js";
 import { arrange, el, setText } from "./dom.js";
 import { icon } from "./icons.js";
+import { LoginView } from "./login-view.js";
 import { LogView } from "./log-view.js";
 import { ModuleList, emptyState } from "./module-list.js";
 import { ModulePanel } from "./module-panel.js";
 import { ModuleStore, nameOf, pageOf } from "./module-store.js";
 import { currentRoute } from "./router.js";
+import { Session } from "./session.js";
 import { CHANGED } from "./settings-view.js";
 import { Theme } from "./theme.js";
 
@@ -16,6 +19,7 @@ const byId = (id) => document.getElementById(id);
 class App {
   theme = new Theme(byId("theme"));
   connection = new Connection();
+  session = new Session();
   store = new ModuleStore(this.connection);
   list = new ModuleList(byId("module-list"));
   log = new LogView(this.connection);
@@ -33,8 +37,6 @@ class App {
     this.connection.addEventListener("change", ({ detail }) => {
       if (detail.before === "lost") this.#refresh();
     });
-    this.store.addEventListener("change", () => this.show());
-    window.addEventListener("hashchange", () => this.#navigated());
     byId("main").addEventListener(CHANGED, () => this.store.refresh());
     this.#connectMenu();
     for (const name of ["log", "commands"]) byId(`${name}-link`).prepend(icon(name));
@@ -42,10 +44,43 @@ class App {
       event.preventDefault();
       byId("main").focus();
     });
-    this.show();
     this.connection.start();
+    this.#enter();
+  }
+
+  // After logging in or out everything begins anew, and a page takes up what it had stored.
+  async #enter() {
+    await this.session.look();
+    byId("logout").hidden = !this.session.open;
+    byId("logout").addEventListener("click", () => this.#logOut());
+    if (this.session.needed) {
+      const login = new LoginView(this.session, () => location.reload());
+      document.body.classList.add("logged-out");
+      byId("main").replaceChildren(login.root);
+      login.focus();
+      return;
+    }
+    entrance.addEventListener("refused", () => this.#askAgain());
+    window.addEventListener("hashchange", () => this.#navigated());
+    this.store.addEventListener("change", () => this.show());
+    this.show();
     this.store.start();
     this.commands.start();
+  }
+
+  // A log-in ends by itself, and elsewhere.
+  async #askAgain() {
+    await this.session.look();
+    if (this.session.needed) location.reload();
+  }
+
+  async #logOut() {
+    try {
+      await this.session.logOut();
+      location.reload();
+    } catch (error) {
+      setText(byId("announcer"), error.message);
+    }
   }
 
   show() {

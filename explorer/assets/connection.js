@@ -1,5 +1,5 @@
 // Is the server there? One ping every few seconds feeds the header and the banner.
-import { getJson } from "./api.js";
+import { Unreachable, getJson } from "./api.js";
 import { setText } from "./dom.js";
 import { Poller } from "./poller.js";
 
@@ -28,8 +28,7 @@ export class Connection extends EventTarget {
       this.version = versionOf(answer);
       this.#become("connected");
     } catch (error) {
-      this.problem = error.message;
-      this.#become("lost");
+      this.#become(error instanceof Unreachable ? "lost" : "connected"); // who refuses is there
     }
   }
 

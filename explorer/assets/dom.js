@@ -20,6 +20,11 @@ function setProp(node, key, value) {
   else node.setAttribute(key, value === true ? "" : String(value));
 }
 
+/** The parts of a name such as MY_MODULE_FILE, which may be broken into lines after its underscores. */
+export function breakable(name) {
+  return name.split(/(?<=_)/).flatMap((part, index) => (index === 0 ? [part] : [el("wbr"), part]));
+}
+
 /** Sets a text only when it differs, so that selections and live regions are left alone. */
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;

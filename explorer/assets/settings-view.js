@@ -1,6 +1,6 @@
 // The settings of a module that can be changed while the server runs. Whatever is changed starts the module anew.
 import { getJson, postForm, postJson } from "./api.js";
-import { el, setText } from "./dom.js";
+import { breakable, el, setText } from "./dom.js";
 import { ModelChooser } from "./model-chooser.js";
 
 export const CHANGED = "modulechanged"; // bubbles, so that whoever shows the modules' states can look at once
@@ -13,6 +13,11 @@ export async function saveSetting(moduleId, name, value) {
   return postForm(`v1/settings/${encodeURIComponent(moduleId)}`, form);
 }
 
+/** Starts a module anew; throws what api.js throws. */
+function restart(moduleId) {
+  return saveSetting(moduleId, "Restart", "now");
+}
+
 /** A button that starts a module anew, and says beside itself when that cannot be done. */
 export function restartButton(moduleId) {
   const failure = el("span", { class: "failure", role: "alert" });
@@ -22,7 +27,7 @@ export function restartButton(moduleId) {
     button.disabled = true;
     setText(failure, "");
     try {
-      await saveSetting(moduleId, "Restart", "now");
+      await restart(moduleId);
       root.dispatchEvent(new CustomEvent(CHANGED, { bubbles: true }));
     } catch (error) {
       setText(failure, error.message);
@@ -42,7 +47,7 @@ export class SettingsView {
   #stop = el("button", { type: "button", class: "button", onclick: () => this.#run(() => this.#startOrStop()) });
   #restart = el("button", {
     type: "button", class: "button", text: "Restart",
-    onclick: () => this.#run(() => saveSetting(this.#id, "Restart", "now")),
+    onclick: () => this.#run(() => restart(this.#id)),
   });
   #said = el("p", { class: "progress-text", role: "status" });
   #failure = el("p", { class: "failure", role: "alert", hidden: true });
@@ -133,7 +138,7 @@ export class SettingsView {
       id: `setting-${this.#id}-${name}`, value, autocomplete: "off", spellcheck: "false",
     })]));
     const rows = [...this.#fields].map(([name, field]) => el("div", { class: "wide" },
-      el("label", { for: field.id, text: name }), field));
+      el("label", { for: field.id }, ...breakable(name)), field));
     this.#form.replaceChildren(el("div", { class: "fields" }, ...rows), rows.length
       ? el("div", { class: "actions" }, el("button", { type: "submit", class: "button primary", text: "Save" }))
       : el("p", { class: "route-text", text: "It has none." }));
