@@ -100,3 +100,4 @@ def configure_logging(folder: Path) -> None:
     for handler in (file, terminal):
         handler.setFormatter(style)
         logger.addHandler(handler)
+    logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)  # it repeats what any stranger asks for

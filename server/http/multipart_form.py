@@ -74,9 +74,9 @@ class _Parser(multipart.PushMultipartParser):  # type: ignore[misc]  # the packa
         return multipart.MultipartSegment(headerlist)
 
 
-def _boundary(content_type: str) -> str:
+def _boundary(content_type: str) -> bytes:
     boundary = parameters(content_type).get("boundary", "")
     if not 0 < len(boundary) <= _LONGEST_BOUNDARY or "\n" in boundary:
         text = f"its Content-Type names no boundary of 1 to {_LONGEST_BOUNDARY} characters."
         raise BadRequestError(f"The multipart body cannot be read: {text}")
-    return boundary
+    return boundary.encode("utf-8", "surrogateescape")

@@ -63,6 +63,8 @@ class _Handler(web.RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """Answer what the parser refused; see aiohttp."""
+        if isinstance(exc, ConnectionError):
+            return web.Response(status=status)  # who asked has gone away: nobody reads it, and it is no news
         if not isinstance(exc, HttpProcessingError) or request.writer.output_size > 0:
             return super().handle_error(request, status, exc, message)
         text = shortened(" ".join((message or "").split(":", 1)[0].split()))

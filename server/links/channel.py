@@ -69,6 +69,8 @@ class Channel:
     async def handle(self, request: web.Request) -> web.WebSocketResponse:
         """Serve one connection until it closes."""
         limits = self._limits
+        if not all(value.isascii() for value in request.headers.values()):
+            raise BadRequestError("The headers of a connection of the channel must be ASCII.")  # aiohttp fails at them
         socket = web.WebSocketResponse(heartbeat=PING_SECONDS, max_msg_size=limits.message + _SLACK, compress=False)
         with self._one_more_waits(request.remote or ""):
             await socket.prepare(request)

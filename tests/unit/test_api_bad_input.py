@@ -20,8 +20,11 @@ import pytest
 
 from server.brokers.local import blob_folder
 from server.commands.command import Payload
+from server.config import ServerSettings
 from server.http.bad_request import BadRequestError
+from server.http.body_limits import body_limits
 from server.http.content_encoding import PIECE_BYTES, Inflater
+from server.http.multipart_form import MultipartForm
 from tests.support.api_server import ApiServer, Client, running_api
 
 JSON = {"Content-Type": "application/json"}
@@ -275,3 +278,15 @@ async def test_what_cannot_be_expected_is_said_without_repeating_it(api: Api, pa
             return
         assert answer.status == 417
         assert "only 100-continue" in await answer.text()
+
+
+@pytest.mark.parametrize("boundary", ["grüße", "中", "\udced\udca0\udc80", "a\udcff"])
+async def test_a_boundary_may_be_any_bytes(boundary: str) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        yield PARTS.replace(b"xx", boundary.encode("utf-8", "surrogateescape"))
+
+    form = MultipartForm(f"multipart/form-data; boundary={boundary}", pieces(), body_limits(ServerSettings()))
+    part = await form.next()
+    assert part is not None
+    assert part.name == "prompt"
+    assert b"".join([piece async for piece in form.data()]) == b"hi"

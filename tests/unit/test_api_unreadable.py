@@ -107,6 +107,16 @@ async def test_a_flood_of_them_is_one_line_in_a_minute(served: Served) -> None:
     assert "(4 more like it" in served.said[1]
 
 
+async def test_who_expects_to_be_told_to_go_on_may_go_away_instead(served: Served) -> None:
+    """The look at the log is in ``served``."""
+    for _ in range(20):
+        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+        writer.write((POST + b"Expect: 100-continue\r\nContent-Length: 3\r\n\r\n") * 3)
+        writer.transport.abort()
+        await reader.read()
+    assert (await served.send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"))[0] == 200
+
+
 async def test_the_name_of_a_file_may_be_too_long(served: Served) -> None:
     for path in (b"/assets/" + b"a" * 300, b"/assets/%00", b"/assets/a%00b/", b"/" + b"b" * 300):
         got, answer = await served.send(b"GET " + path + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")

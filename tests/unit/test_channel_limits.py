@@ -92,6 +92,19 @@ async def test_a_wrong_secret_is_refused_whatever_is_in_it(wire: tuple[ApiServer
         assert "not valid" in (await heard(socket, "refused"))["reason"]
 
 
+@pytest.mark.parametrize("name", ["Upgrade", "Sec-WebSocket-Key", "Sec-WebSocket-Protocol", "X-Whatever"])
+async def test_a_handshake_whose_headers_are_not_ascii_is_refused(
+    wire: tuple[ApiServer, Client, Client], name: str
+) -> None:
+    server, _, modules = wire
+    shake = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
+    headers = {**shake, "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", name: "\udced\udca0\udc80é"}
+    async with modules.get("/channel", headers=headers) as answer:
+        assert answer.status == 400
+        assert "ASCII" in await answer.text()
+    assert [entry.entry for entry in server.log.after(0, 10) if entry.level == "error"] == []
+
+
 async def test_a_first_message_that_is_long_or_in_parts_is_refused(wire: tuple[ApiServer, Client, Client]) -> None:
     _, _, modules = wire
     hello = protocol.encode(HELLO)
