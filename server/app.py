@@ -24,6 +24,7 @@ from .commands.clock import Clock
 from .commands.dispatcher import Dispatcher, DispatchSettings
 from .commands.retention import Retention, RetentionSettings
 from .commands.routing import RouteTable
+from .commands.watchdog import Watchdog
 from .commands.workers import WorkerRegistry
 from .config import ROOT, ServerSettings
 from .data_folder import DataFolder
@@ -41,6 +42,7 @@ from .links.channel import Channel, ChannelLimits
 from .links.module_identity import ModuleIdentity
 from .links.queue_protocol import QueueProtocol
 from .log_book import LogBook
+from .private_files import make_private
 
 
 class App:
@@ -62,6 +64,7 @@ class App:
             reply=settings.reply_retention, result=settings.result_retention, waiting=settings.queue_timeout
         )
         self.retention = Retention(self.broker, kept, clock)
+        self.watchdog = Watchdog(self.dispatcher, self.workers, lambda text: self.log.add(text, "warning"))
         self.identity = ModuleIdentity(self.workers, self.log, settings.external_modules, self.host.queue_of)
         bodies = BodyReader(blobs, body_limits(settings))
         self.queue_protocol = QueueProtocol(self.dispatcher, self.workers, self.identity, bodies, blobs)
@@ -111,6 +114,7 @@ class App:
             for command in await self.dispatcher.recover(await self.host.find_orphans()):
                 self.log.add(f"Command {command.command_id} was running when the last server died", "warning")
             self.retention.start()
+            self.watchdog.start()
             # Their routes too; who knocks meanwhile waits at the bound port, instead of being told 404.
             await self.host.set_port(port)
             await self.host.start()
@@ -139,6 +143,7 @@ class App:
         await self.dispatcher.drain(self.workers.all(), self.settings.drain)
         await self.host.stop()
         await self.retention.stop()
+        await self.watchdog.stop()
         await self.queue_protocol.close()
         await self.dispatcher.close()
         await self._close_connections()
@@ -186,6 +191,10 @@ def _bind(settings: ServerSettings) -> list[socket.socket]:
 async def run(settings: ServerSettings, stop: asyncio.Event, folder: DataFolder) -> None:
     """Serve until ``stop`` is set. The data folder must be taken."""
     app = App(settings)
+    for path in await asyncio.to_thread(make_private, settings.data_dir, {settings.environments_folder}):
+        app.log.add(f"The rights of {path} cannot be changed: others on this machine may read it.", "warning")
+    for text in folder.damaged:
+        app.log.add(text, "error")
     port = await app.start()
     await asyncio.to_thread(folder.announce, settings.address(port))
     app.log.add(f"Millrace listens on {settings.address(port)} (explorer: http://localhost:{port}/explorer.html)")

@@ -16,6 +16,8 @@ import msgspec
 from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
 from .hosting.process.leftovers import living_server
+from .private_files import FILE_MODE, private_folder, replace_file
+from .set_aside import only_file
 
 LOCK_NAME = "server.lock"
 NOTE_NAME = "server.json"
@@ -41,13 +43,16 @@ class DataFolder:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock: BaseFileLock | None = None
+        self.damaged: list[str] = []
+        """What stood where the lock or the note belongs, in words."""
 
     def take(self, address: str = "") -> None:
         """Keep other servers out, until ``release`` or the end of the process.
 
         Raises ``OccupiedError``, and ``OSError`` when the folder cannot be written.
         """
-        self._path.mkdir(parents=True, exist_ok=True)
+        private_folder(self._path)
+        self.damaged = [text for name in (LOCK_NAME, NOTE_NAME) if (text := only_file(self._path / name))]
         try:
             self._lock = _locked(self._path / LOCK_NAME, PATIENCE_SECONDS)
         except Timeout:
@@ -59,11 +64,8 @@ class DataFolder:
 
     def announce(self, address: str) -> None:
         """Note where the server is, for whoever wants the folder too. On a full disk there is no note, but a lock."""
-        note = self._path / NOTE_NAME
-        partial = note.with_suffix(".new")
         with contextlib.suppress(OSError):
-            partial.write_bytes(msgspec.json.encode(Occupant(os.getpid(), address)))
-            partial.replace(note)
+            replace_file(self._path / NOTE_NAME, msgspec.json.encode(Occupant(os.getpid(), address)))
 
     def release(self) -> None:
         """Let others have the folder."""
@@ -93,13 +95,13 @@ def _locked(path: Path, patience: float) -> BaseFileLock:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that it had to take the other kind is no news for the user
         try:
-            return _acquired(FileLock(path, thread_local=False), patience)
+            return _acquired(FileLock(path, mode=FILE_MODE, thread_local=False), patience)
         except NotImplementedError:
             pass
         except OSError as error:
             if error.errno not in _NO_LOCKS:
                 raise
-        return _acquired(SoftFileLock(path.with_suffix(".pid"), thread_local=False), patience)
+        return _acquired(SoftFileLock(path.with_suffix(".pid"), mode=FILE_MODE, thread_local=False), patience)
 
 
 def _acquired(lock: BaseFileLock, patience: float) -> BaseFileLock:

@@ -7,12 +7,15 @@ import re
 from collections import deque
 from collections.abc import Iterable
 from datetime import datetime, timezone
+from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 import msgspec
 
 from .key_mask import KeyMask
+from .private_files import opener, private_folder
+from .set_aside import only_file, only_folder
 from .text import well_formed
 
 KEPT_ENTRIES = 5000
@@ -88,11 +91,20 @@ def _escaped(found: re.Match[str]) -> str:
     return found[0].encode("unicode_escape").decode()
 
 
+class _PrivateLog(RotatingFileHandler):
+    """Log files that only this user may read."""
+
+    def _open(self) -> TextIOWrapper:
+        return TextIOWrapper(open(self.baseFilename, "ab", opener=opener), encoding=self.encoding)
+
+
 def configure_logging(folder: Path) -> None:
     """Send the log to the terminal and to ``millrace.log`` in the folder (5 files of 4 MB)."""
-    folder.mkdir(parents=True, exist_ok=True)
+    damaged = [only_folder(folder)]
+    private_folder(folder)
+    damaged.append(only_file(folder / "millrace.log"))
     style = logging.Formatter("%(asctime)s %(levelname).1s %(message)s", "%H:%M:%S")
-    file = RotatingFileHandler(folder / "millrace.log", maxBytes=4_000_000, backupCount=4, encoding="utf-8")
+    file = _PrivateLog(folder / "millrace.log", maxBytes=4_000_000, backupCount=4, encoding="utf-8")
     terminal = logging.StreamHandler()
     logger = logging.getLogger("millrace")
     logger.setLevel(logging.INFO)
@@ -101,3 +113,5 @@ def configure_logging(folder: Path) -> None:
         handler.setFormatter(style)
         logger.addHandler(handler)
     logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)  # it repeats what any stranger asks for
+    for text in filter(None, damaged):
+        logger.error(text)

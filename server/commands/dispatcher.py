@@ -333,6 +333,22 @@ class Dispatcher:
             self._release(worker, command_id)
             await self._lose(command_id, worker.worker_id, loss)
 
+    async def unowned(self, workers: Iterable[Worker]) -> set[tuple[str, str | None]]:
+        """Return the commands that a worker should have and none of these has, each with that worker's id."""
+        known = {worker.worker_id: worker for worker in workers}
+        found = set()
+        for command in await self._broker.records():
+            worker = known.get(command.worker_id or "")
+            waits = command.state is CommandState.QUEUED and not command.control
+            owned = worker is not None and (command.control or command.command_id in worker.running)
+            if not (command.ended or waits or owned):
+                found.add((command.command_id, command.worker_id))
+        return found
+
+    async def lose_unowned(self, command_id: str, worker_id: str | None) -> None:
+        """No worker has a command that it should have: it ends, or is queued again."""
+        await self._lose(command_id, worker_id, lost("No process runs it any more.", counted=True))
+
     async def recover(self, workers: Iterable[Worker]) -> list[Command]:
         """After a start: leave commands to the workers that outlived the last server, and settle the others.
 
@@ -452,11 +468,15 @@ class Dispatcher:
         task.add_done_callback(self._deadlines.discard)
 
     async def _enforce_cancel(self, command_id: str, worker_id: str) -> None:
-        """A worker that does not stop in time is killed, which ends the command."""
+        """A worker that does not stop in time is killed, which ends the command; where nobody can, it ends alone."""
         await self._wait_ended(command_id, time.monotonic() + self._settings.cancel_deadline)
         command = await self._broker.get(command_id)
-        if command is not None and not command.ended and self.on_overdue is not None:
+        if command is None or command.ended:
+            return
+        if self.on_overdue is not None:
             await self.on_overdue(worker_id)
+        await self._wait_ended(command_id, time.monotonic() + self._settings.cancel_deadline)
+        await self._lose(command_id, worker_id, lost("It did not stop when it was asked to.", counted=False))
 
     async def _cut_off(self, command_ids: list[str], error: StorageError) -> None:
         """Their events cannot be kept: the running ones end, and say so. Those that wait are on disk already."""

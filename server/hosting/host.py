@@ -102,6 +102,8 @@ class ModuleHost:
         self._parts = self._make_parts(machine)
         self._scanner = Scanner(self._settings, machine)
         self._routes.claims = await asyncio.to_thread(self._claims.load)
+        if self._claims.damaged:
+            self._book.add(self._claims.damaged, "error")
         self._routes.on_change = self._see_routes
         for found in in_order(await self._scan()):
             await self._add(found)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import msgspec
 
 from ..file_look import read_if_there
+from ..private_files import replace_file
+from ..set_aside import set_aside
 from .settings.scanner import FoundModule
 
 FILE_NAME = "routes.json"
@@ -22,15 +24,20 @@ class RouteClaims:
     def __init__(self, data_dir: Path) -> None:
         self._path = data_dir / FILE_NAME
         self._hidden: OSError | None = None
+        self.damaged = ""
+        """What could not be read, in words, and where it is now."""
         self.saved: dict[str, list[str]] = {}
         """What is on disk."""
 
     def load(self) -> dict[str, list[str]]:
-        """Return what is on disk; nothing when there is none, or none that can be read."""
+        """Return what is on disk; nothing when there is none, or none that can be read: that is set aside."""
         try:
             self.saved = msgspec.json.decode(read_if_there(self._path) or b"{}", type=dict[str, list[str]])
-        except msgspec.DecodeError:
-            self.saved = {}
+        except (msgspec.DecodeError, RecursionError, IsADirectoryError) as error:
+            with contextlib.suppress(OSError):
+                aside = set_aside(self._path).name
+                text = "which of two modules had a route first is decided anew"
+                self.damaged = f"{self._path} cannot be read: {error}. It is now {aside}; {text}."
         except OSError as error:
             self._hidden = error
         return _copy(self.saved)
@@ -41,9 +48,7 @@ class RouteClaims:
             raise self._hidden
         wanted = _copy(claims)
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self._path.with_suffix(".new")
-        partial.write_bytes(msgspec.json.format(msgspec.json.encode(wanted), indent=1))
-        os.replace(partial, self._path)
+        replace_file(self._path, msgspec.json.format(msgspec.json.encode(wanted), indent=1))
         self.saved = wanted
 
 

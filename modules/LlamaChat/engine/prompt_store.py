@@ -47,6 +47,7 @@ class PromptStore:
         if not all(_OWN_NAME.fullmatch(path.name) for path in folder.iterdir()):
             raise OSError(f"{folder} holds other files, and this needs a folder of its own")
         folder.chmod(0o700)
+        (folder / "cache.db").touch(0o600)
         self._fingerprint = fingerprint
         self._most_bytes = most_bytes
         try:
@@ -171,6 +172,11 @@ class _RawDisk(diskcache.Disk):  # type: ignore[misc]
         if mode != MODE_BINARY:
             raise OSError("no raw bytes")  # which diskcache takes for an entry that is gone
         return super().fetch(mode, filename, value, read)
+
+    def _write(self, full_path: str, iterator: Any, mode: str, encoding: str | None = None) -> Any:
+        size = super()._write(full_path, iterator, mode, encoding)
+        os.chmod(full_path, 0o600)
+        return size
 
     def filename(self, key: Any = None, value: Any = None) -> tuple[str, str]:
         stem = _file_stem(key)

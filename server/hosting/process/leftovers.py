@@ -14,9 +14,13 @@ import msgspec
 import psutil
 
 from ...file_look import why
+from ...private_files import private_folder, replace_file
+from ...set_aside import set_aside
 from .process_tree import ProcessIdentity, carriers, end_all, identify, is_alive
 
 _FOLDER = "launched"
+_UNREADABLE = (msgspec.DecodeError, RecursionError, IsADirectoryError)
+"""What a note that is none raises when it is read."""
 
 
 class LaunchNote(msgspec.Struct):
@@ -84,21 +88,14 @@ class LaunchRecord:
         orphans: list[LaunchNote] = []
         ended = 0
         for path in sorted(self._folder.glob("*.json")):
-            try:
-                record = msgspec.json.decode(path.read_bytes(), type=Launched)
-            except msgspec.DecodeError:
-                record = None
-            except OSError as error:
-                self.unreadable[path] = why(error)  # it stays for the next start
+            record = self._read(path)
+            if record is None or is_alive(record.server):
                 continue
-            if record is not None and is_alive(record.server):
-                continue
-            if record is not None:
-                adoptable = [note for note in record.launches if _can_be_adopted(note)]
-                for note in adoptable:
-                    self.add(note)
-                orphans += adoptable
-                ended += end_launches([note for note in record.launches if note not in adoptable])
+            adoptable = [note for note in record.launches if _can_be_adopted(note)]
+            for note in adoptable:
+                self.add(note)
+            orphans += adoptable
+            ended += end_launches([note for note in record.launches if note not in adoptable])
             with contextlib.suppress(OSError):
                 path.unlink()
         return orphans, ended
@@ -109,15 +106,23 @@ class LaunchRecord:
             if not self._launched:
                 self.path.unlink()
 
+    def _read(self, path: Path) -> Launched | None:
+        """Return a note; one that says nothing to anybody is set aside, others stay for the next start."""
+        try:
+            return _decoded(path)
+        except _UNREADABLE as error:
+            with contextlib.suppress(OSError):
+                self.unreadable[path] = f"{error}. It is now {set_aside(path).name}"
+        except OSError as error:
+            self.unreadable[path] = why(error)
+        return None
+
     def _write(self) -> None:
         self._server = self._server or identify(os.getpid())
         if self._server is None:
             return
-        self._folder.mkdir(parents=True, exist_ok=True)
-        partial = self.path.with_suffix(".new")
-        partial.touch(mode=0o600)
-        partial.write_bytes(msgspec.json.encode(Launched(self._server, list(self._launched.values()))))
-        partial.replace(self.path)
+        private_folder(self._folder)
+        replace_file(self.path, msgspec.json.encode(Launched(self._server, list(self._launched.values()))))
 
 
 def living_server(data_dir: Path) -> int | None:
@@ -127,12 +132,17 @@ def living_server(data_dir: Path) -> int | None:
     """
     for path in sorted((data_dir / _FOLDER).glob("*.json")):
         try:
-            server = msgspec.json.decode(path.read_bytes(), type=Launched).server
-        except (FileNotFoundError, msgspec.DecodeError):
+            server = _decoded(path).server
+        except (FileNotFoundError, *_UNREADABLE):
             continue
         if server.pid != os.getpid() and is_alive(server):
             return server.pid
     return None
+
+
+def _decoded(path: Path) -> Launched:
+    """Return a note. Raises ``OSError``, and what ``_UNREADABLE`` names when it is no note."""
+    return msgspec.json.decode(path.read_bytes(), type=Launched)
 
 
 def _can_be_adopted(note: LaunchNote) -> bool:
