@@ -14,11 +14,11 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from engine import native, sequence_state
-from engine.context import Context
-from engine.model import Model
-from engine.prompt_sizes import EFFICIENT
-from engine.scheduler import Chunk
+from llamachat.engine import native, sequence_state
+from llamachat.engine.context import Context
+from llamachat.engine.model import Model
+from llamachat.engine.prompt_sizes import EFFICIENT
+from llamachat.engine.scheduler import Chunk
 
 SIZES = (16, 32, 64, 128, 256, 512)
 ROUNDS = 3

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import llama_cpp
-from engine import native
-from engine.engine import Engine, EngineSettings
-from engine.model import Model
-from engine.request import Finish, Request
-from engine.sampling import Sampling
+from llamachat.engine import native
+from llamachat.engine.engine import Engine, EngineSettings
+from llamachat.engine.model import Model
+from llamachat.engine.request import Finish, Request
+from llamachat.engine.sampling import Sampling
 
 BATCH = 512
 WARM_UP = 8

@@ -17,11 +17,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from chat.own_model import names_a_file, take_in
-from chat.progress import Progress
-from chat.settings import PREFIX
-from chat.user_settings import read_environment, write_environment
-from engine.errors import LlamaChatError
+from llamachat.chat.own_model import names_a_file, take_in
+from llamachat.chat.progress import Progress
+from llamachat.chat.settings import PREFIX
+from llamachat.chat.user_settings import read_environment, write_environment
+from llamachat.engine.errors import LlamaChatError
 from new_instance import exists, made, make, model_variables
 
 MODULE_DIR = Path(__file__).resolve().parent
@@ -72,7 +72,7 @@ def _own(model: str, folder: Path) -> Chosen:
 
 def _downloaded(model: str, folder: Path, progress: Progress) -> Chosen:
     # Imported only now: a file of one's own needs no downloader, and none of its packages.
-    from chat.model_hub import ModelHub
+    from llamachat.chat.model_hub import ModelHub
 
     repo_id, _, filename = model.removeprefix("@").partition(":")
     hub = ModelHub(progress)

@@ -15,25 +15,25 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from chat.completions import Completion, CompletionShaper
-from chat.conversation import Message, build_conversation
-from chat.inputs import alternatives
-from chat.logit_bias import bias_for
-from chat.model_file import find_model
-from chat.progress import Progress, no_progress
-from chat.reasoning import separate
-from chat.response_format import grammar_for
-from chat.template import ChatTemplate
-from engine import native
-from engine.devices import devices
-from engine.engine import Engine, EngineSettings
-from engine.figures import Figures
-from engine.machine import sensible_cache_bytes, sensible_threads
-from engine.model import Model
-from engine.prompt_costs import measure
-from engine.request import Delta, Finish, Request
-from engine.sampling import Sampling
-from engine.trial import try_out
+from llamachat.chat.completions import Completion, CompletionShaper
+from llamachat.chat.conversation import Message, build_conversation
+from llamachat.chat.inputs import alternatives
+from llamachat.chat.logit_bias import bias_for
+from llamachat.chat.model_file import find_model
+from llamachat.chat.progress import Progress, no_progress
+from llamachat.chat.reasoning import separate
+from llamachat.chat.response_format import grammar_for
+from llamachat.chat.template import ChatTemplate
+from llamachat.engine import native
+from llamachat.engine.devices import devices
+from llamachat.engine.engine import Engine, EngineSettings
+from llamachat.engine.figures import Figures
+from llamachat.engine.machine import sensible_cache_bytes, sensible_threads
+from llamachat.engine.model import Model
+from llamachat.engine.prompt_costs import measure
+from llamachat.engine.request import Delta, Finish, Request
+from llamachat.engine.sampling import Sampling
+from llamachat.engine.trial import try_out
 
 DEFAULT_CONTEXT = 4096
 

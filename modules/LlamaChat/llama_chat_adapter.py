@@ -13,21 +13,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from chat.completions import usage_of
-from chat.embeddings import answer_embeddings
-from chat.inputs import read_inputs
-from chat.model_file import find_model, local_model
-from chat.model_list import list_models
-from chat.model_watch import ModelWatch
-from chat.reply_writer import ReplyWriter
-from chat.settings import read_settings
-from chat.status import DownloadStatus, embedder_status_of, status_of
 from codeproject_ai_sdk import JSON, LogMethod, ModuleRunner, RequestData
-from engine.errors import EngineStoppedError, LlamaChatError
-from engine.gguf_header import is_embedding_model
-from engine.model import Model
-from engine.request import Delta, Finish, Request
 from llama_chat import LlamaChat
+from llamachat.chat.completions import usage_of
+from llamachat.chat.embeddings import answer_embeddings
+from llamachat.chat.inputs import read_inputs
+from llamachat.chat.model_file import find_model, local_model
+from llamachat.chat.model_list import list_models
+from llamachat.chat.model_watch import ModelWatch
+from llamachat.chat.reply_writer import ReplyWriter
+from llamachat.chat.settings import read_settings
+from llamachat.chat.status import DownloadStatus, embedder_status_of, status_of
+from llamachat.engine.errors import EngineStoppedError, LlamaChatError
+from llamachat.engine.gguf_header import is_embedding_model
+from llamachat.engine.model import Model
+from llamachat.engine.request import Delta, Finish, Request
 from text_embedder import TextEmbedder
 
 CRASH_EXIT_CODE = 70

@@ -20,9 +20,9 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from chat.model_folder import model_files
-from chat.settings import PREFIX
-from engine.errors import LlamaChatError
+from llamachat.chat.model_folder import model_files
+from llamachat.chat.settings import PREFIX
+from llamachat.engine.errors import LlamaChatError
 
 MODULE_DIR = Path(__file__).resolve().parent
 SETTINGS_FILE = "modulesettings.json"

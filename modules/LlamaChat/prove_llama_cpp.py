@@ -17,11 +17,11 @@ from pathlib import Path
 
 import llama_cpp
 import numpy as np
-from engine import native
-from engine.context import Context, Outcome
-from engine.machine import physical_cores
-from engine.model import Model
-from engine.scheduler import Chunk
+from llamachat.engine import native
+from llamachat.engine.context import Context, Outcome
+from llamachat.engine.machine import physical_cores
+from llamachat.engine.model import Model
+from llamachat.engine.scheduler import Chunk
 from proof.reference import log_probabilities, log_softmax
 from proof.tiny_model import CONTEXT, VOCABULARY, Matrix, Weights, make_weights, write_model
 

@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from chat.model_file import find_model
-from chat.progress import Progress, no_progress
-from engine import native
-from engine.embedder import Embedder, Vectors, normalised
-from engine.errors import ModelUnavailableError, RequestRefusedError
-from engine.gguf_header import read_header
-from engine.machine import sensible_threads
-from engine.model import Model
+from llamachat.chat.model_file import find_model
+from llamachat.chat.progress import Progress, no_progress
+from llamachat.engine import native
+from llamachat.engine.embedder import Embedder, Vectors, normalised
+from llamachat.engine.errors import ModelUnavailableError, RequestRefusedError
+from llamachat.engine.gguf_header import read_header
+from llamachat.engine.machine import sensible_threads
+from llamachat.engine.model import Model
 
 DEFAULT_LIMIT = 2048
 """Tokens; what a batch needs beside the model grows with the square of it."""

@@ -18,16 +18,16 @@ from unittest.mock import patch
 
 import llama_cpp
 import numpy as np
-from chat.chat_formats import CHAT_FORMATS
-from chat.conversation import Message
-from chat.template import ChatTemplate
-from chat.template_sandbox import ChatTemplateError, SandboxedTemplate
-from engine import grammar
-from engine.errors import LlamaChatError
-from engine.model import Model
-from engine.request import Delta
-from engine.sampling import Sampling
 from llama_chat import LlamaChat
+from llamachat.chat.chat_formats import CHAT_FORMATS
+from llamachat.chat.conversation import Message
+from llamachat.chat.template import ChatTemplate
+from llamachat.chat.template_sandbox import ChatTemplateError, SandboxedTemplate
+from llamachat.engine import grammar
+from llamachat.engine.errors import LlamaChatError
+from llamachat.engine.model import Model
+from llamachat.engine.request import Delta
+from llamachat.engine.sampling import Sampling
 
 MODEL = Path(__file__).resolve().parents[2] / "modules" / "LlamaChat" / "models" / "millrace-tiny.gguf"
 QUESTION = "What is a module?"

@@ -20,18 +20,18 @@ from typing import Any
 
 import llama_cpp
 import numpy as np
-from chat.conversation import build_conversation
-from chat.response_format import grammar_for
-from chat.template import ChatTemplate
-from engine import native
-from engine.context import Context
-from engine.engine import Engine, EngineSettings
-from engine.errors import EngineStoppedError, LlamaChatError
-from engine.model import Model
-from engine.request import Delta, Finish, Generation, Request
-from engine.sampler import Sampler
-from engine.sampling import Sampling
-from engine.trial import try_out
+from llamachat.chat.conversation import build_conversation
+from llamachat.chat.response_format import grammar_for
+from llamachat.chat.template import ChatTemplate
+from llamachat.engine import native
+from llamachat.engine.context import Context
+from llamachat.engine.engine import Engine, EngineSettings
+from llamachat.engine.errors import EngineStoppedError, LlamaChatError
+from llamachat.engine.model import Model
+from llamachat.engine.request import Delta, Finish, Generation, Request
+from llamachat.engine.sampler import Sampler
+from llamachat.engine.sampling import Sampling
+from llamachat.engine.trial import try_out
 
 MODEL = Path(__file__).resolve().parents[2] / "modules" / "LlamaChat" / "models" / "millrace-tiny.gguf"
 GREEDY = Sampling(temperature=0)

@@ -17,9 +17,9 @@ from typing import Any
 import llama_cpp
 import numpy as np
 from codeproject_ai_sdk import RequestData
-from engine import embedder as engine_embedder
-from engine.errors import LlamaChatError
 from llama_chat_adapter import LlamaChatAdapter
+from llamachat.engine import embedder as engine_embedder
+from llamachat.engine.errors import LlamaChatError
 from text_embedder import TextEmbedder
 
 TEXTS = ["the mill race runs", "water wheel", "a longer text, with more letters than the rest.", "x", "the mill"]

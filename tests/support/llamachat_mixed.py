@@ -21,18 +21,18 @@ from typing import Any
 import llama_cpp
 import mixed_texts  # type: ignore[import-not-found]  # beside this script, which is no part of a package when it runs
 import numpy as np
-from chat.conversation import build_conversation
-from chat.response_format import grammar_for
-from chat.template import ChatTemplate
-from engine import native
-from engine.context import Context
-from engine.engine import Engine, EngineSettings
-from engine.errors import RequestRefusedError
-from engine.model import Model
-from engine.request import Finish, Request, StopReason
-from engine.sampler import Sampler
-from engine.sampling import Sampling
-from engine.slot import Slot
+from llamachat.chat.conversation import build_conversation
+from llamachat.chat.response_format import grammar_for
+from llamachat.chat.template import ChatTemplate
+from llamachat.engine import native
+from llamachat.engine.context import Context
+from llamachat.engine.engine import Engine, EngineSettings
+from llamachat.engine.errors import RequestRefusedError
+from llamachat.engine.model import Model
+from llamachat.engine.request import Finish, Request, StopReason
+from llamachat.engine.sampler import Sampler
+from llamachat.engine.sampling import Sampling
+from llamachat.engine.slot import Slot
 
 MODEL = Path(__file__).resolve().parents[2] / "modules" / "LlamaChat" / "models" / "millrace-tiny.gguf"
 CONTEXT = 1024

@@ -23,16 +23,16 @@ from typing import Any
 import diskcache
 import llama_cpp
 import numpy as np
-from engine import context as context_module
-from engine import prompt_cache, prompt_store
-from engine.engine import Engine, EngineSettings
-from engine.model import Model
-from engine.prompt_cache import Deliver
-from engine.prompt_index import ROOT, Found, Piece, as_bytes
-from engine.prompt_store import PromptStore
-from engine.request import Generation, Request
-from engine.sampling import Sampling
-from engine.sequence_state import State
+from llamachat.engine import context as context_module
+from llamachat.engine import prompt_cache, prompt_store
+from llamachat.engine.engine import Engine, EngineSettings
+from llamachat.engine.model import Model
+from llamachat.engine.prompt_cache import Deliver
+from llamachat.engine.prompt_index import ROOT, Found, Piece, as_bytes
+from llamachat.engine.prompt_store import PromptStore
+from llamachat.engine.request import Generation, Request
+from llamachat.engine.sampling import Sampling
+from llamachat.engine.sequence_state import State
 
 from tests.support.llamachat_behaviour import (
     GREEDY,

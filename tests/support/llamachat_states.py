@@ -18,16 +18,16 @@ from typing import Any
 
 import llama_cpp
 import numpy as np
-from engine import sequence_state
-from engine.context import Context
-from engine.model import Model
-from engine.prompt_costs import measure
-from engine.request import Finish
-from engine.saving import Saver
-from engine.scheduler import Chunk
-from engine.sequence_state import State, cut
-from engine.sequences import Sequence as HeldSequence
-from engine.slot import Slot
+from llamachat.engine import sequence_state
+from llamachat.engine.context import Context
+from llamachat.engine.model import Model
+from llamachat.engine.prompt_costs import measure
+from llamachat.engine.request import Finish
+from llamachat.engine.saving import Saver
+from llamachat.engine.scheduler import Chunk
+from llamachat.engine.sequence_state import State, cut
+from llamachat.engine.sequences import Sequence as HeldSequence
+from llamachat.engine.slot import Slot
 
 from tests.support.gguf_models import write_recurrent, write_sliding
 from tests.support.llamachat_behaviour import QUESTIONS, Bench

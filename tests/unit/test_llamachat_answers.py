@@ -6,11 +6,11 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from chat.completions import CompletionShaper, usage_of
-from chat.reply_writer import ReplyWriter
-from engine.log_probabilities import Candidate, LogProbability, WaitingEntries
-from engine.request import Delta, Finish, Generation, Request
-from engine.slot import Slot
+from llamachat.chat.completions import CompletionShaper, usage_of
+from llamachat.chat.reply_writer import ReplyWriter
+from llamachat.engine.log_probabilities import Candidate, LogProbability, WaitingEntries
+from llamachat.engine.request import Delta, Finish, Generation, Request
+from llamachat.engine.slot import Slot
 
 FINISH = Finish("length", 3, 9, 2, 5, reasoning_tokens=4)
 

@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 import pytest
-from chat.conversation import build_conversation
-from engine.errors import RequestRefusedError
+from llamachat.chat.conversation import build_conversation
+from llamachat.engine.errors import RequestRefusedError
 
 
 def said(*pairs: tuple[str, str]) -> list[dict[str, str]]:

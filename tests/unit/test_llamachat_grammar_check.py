@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from engine.errors import RequestRefusedError
-from engine.grammar_check import check_grammar
+from llamachat.engine.errors import RequestRefusedError
+from llamachat.engine.grammar_check import check_grammar
 
 CHAIN = "".join(f"r{number} ::= r{number + 1}\n" for number in range(2000)) + 'r2000 ::= "a"\n'
 DOUBLING = "".join(f'r{number} ::= r{number + 1} | r{number + 1} "a"\n' for number in range(25)) + 'r25 ::= "b"\n'

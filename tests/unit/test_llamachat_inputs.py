@@ -6,8 +6,8 @@ import json
 from collections.abc import Sequence
 
 import pytest
-from chat.inputs import ChatInputs, read_inputs
-from engine.errors import RequestRefusedError
+from llamachat.chat.inputs import ChatInputs, read_inputs
+from llamachat.engine.errors import RequestRefusedError
 
 
 def read(**fields: str | list[str]) -> ChatInputs:

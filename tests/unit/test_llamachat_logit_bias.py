@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from chat.logit_bias import bias_for
-from engine.errors import RequestRefusedError
+from llamachat.chat.logit_bias import bias_for
+from llamachat.engine.errors import RequestRefusedError
 
 
 @pytest.mark.parametrize("value", [None, "", "  ", "{}", {}])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from engine import machine
+from llamachat.engine import machine
 
 
 def test_there_is_at_least_one_core() -> None:

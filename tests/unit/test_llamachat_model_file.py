@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
-from chat.model_file import find_model, local_model
-from chat.settings import read_settings
-from chat.status import DownloadStatus
-from chat.user_settings import SettingsFileError, write_environment
-from engine.errors import ModelUnavailableError
-from engine.gguf_file import check_is_gguf
+from llamachat.chat.model_file import find_model, local_model
+from llamachat.chat.settings import read_settings
+from llamachat.chat.status import DownloadStatus
+from llamachat.chat.user_settings import SettingsFileError, write_environment
+from llamachat.engine.errors import ModelUnavailableError
+from llamachat.engine.gguf_file import check_is_gguf
 
 
 def test_the_local_file_is_used(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from chat.model_watch import ModelWatch
+from llamachat.chat.model_watch import ModelWatch
 
 EVERY = 0.02
 

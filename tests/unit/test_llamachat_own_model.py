@@ -10,12 +10,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from chat.model_folder import model_files
-from chat.model_list import list_models
-from chat.own_model import OwnModelError, names_a_file, take_in
-from chat.user_settings import read_environment
 from download_model import main
-from engine.errors import ModelUnavailableError
+from llamachat.chat.model_folder import model_files
+from llamachat.chat.model_list import list_models
+from llamachat.chat.own_model import OwnModelError, names_a_file, take_in
+from llamachat.chat.user_settings import read_environment
+from llamachat.engine.errors import ModelUnavailableError
 from proof.gguf_writer import GgufFile
 
 from tests.support.gguf_models import write_bert, write_causal

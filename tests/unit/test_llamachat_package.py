@@ -37,7 +37,7 @@ def test_the_settings_have_what_a_server_needs() -> None:
 def test_every_documented_input_is_read_and_the_other_way_round() -> None:
     module = json5.loads((MODULE / "modulesettings.json").read_text("utf-8"))["Modules"]["LlamaChat"]
     documented = {entry["Name"] for entry in module["RouteMaps"][0]["Inputs"]}
-    source = (MODULE / "chat" / "inputs.py").read_text("utf-8")
+    source = (MODULE / "llamachat" / "chat" / "inputs.py").read_text("utf-8")
     read = set(re.findall(r'(?:_text|_number|_integer|_flag)\(values, "(\w+)"', source)) | {"stop"}
     assert documented == read
 
@@ -49,8 +49,8 @@ def test_the_package_has_the_module_at_its_root(tmp_path: Path, script: str) -> 
     (folder / "models").mkdir(exist_ok=True)
     (folder / "models" / "millrace-tiny.gguf").write_bytes(b"GGUF")
     (folder / "models" / "downloaded.gguf").write_bytes(b"GGUF" * 1000)
-    (folder / "engine" / "__pycache__").mkdir(exist_ok=True)
-    (folder / "engine" / "__pycache__" / "x.pyc").write_bytes(b"")
+    (folder / "llamachat" / "engine" / "__pycache__").mkdir(exist_ok=True)
+    (folder / "llamachat" / "engine" / "__pycache__" / "x.pyc").write_bytes(b"")
     (folder / "install.log").write_text("log")
 
     program = "bash" if script.endswith(".sh") else "python3"
@@ -60,7 +60,7 @@ def test_the_package_has_the_module_at_its_root(tmp_path: Path, script: str) -> 
         assert archive.testzip() is None
         names = set(archive.namelist())
         assert archive.getinfo("install.sh").external_attr >> 16 & 0o111
-    assert {"modulesettings.json", "llama_chat_adapter.py", "engine/engine.py", "explore.html"} <= names
+    assert {"modulesettings.json", "llama_chat_adapter.py", "llamachat/engine/engine.py", "explore.html"} <= names
     assert "models/millrace-tiny.gguf" in names
     assert not [name for name in names if "pycache" in name or "downloaded" in name or name.endswith((".log", ".zip"))]
 

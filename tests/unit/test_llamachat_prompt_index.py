@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from engine.prompt_index import ROOT, Found, Piece, PromptIndex, as_bytes
 from hypothesis import given
 from hypothesis import strategies as st
+from llamachat.engine.prompt_index import ROOT, Found, Piece, PromptIndex, as_bytes
 
 FULL = 4
 

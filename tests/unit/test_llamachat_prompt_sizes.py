@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pytest
-from engine.prompt_sizes import ALONE_S, EFFICIENT, KERNEL_TOKENS, UNMEASURED, Costs, PromptSizes
 from hypothesis import given
 from hypothesis import strategies as st
+from llamachat.engine.prompt_sizes import ALONE_S, EFFICIENT, KERNEL_TOKENS, UNMEASURED, Costs, PromptSizes
 
 BATCH = 512
 SIZES = (32, 64, 128, 256, 512)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from chat.reasoning import Marks, marks_of, separate
-from engine.log_probabilities import Candidate, LogProbability
-from engine.request import Delta, Finish
 from hypothesis import given
 from hypothesis import strategies as st
+from llamachat.chat.reasoning import Marks, marks_of, separate
+from llamachat.engine.log_probabilities import Candidate, LogProbability
+from llamachat.engine.request import Delta, Finish
 
 THINK = Marks("<think>", ("</think>",))
 HARMONY = marks_of("{{ '<|channel|>analysis<|message|>' + message.thinking }}")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 
 import pytest
-from engine.errors import EngineStoppedError
-from engine.request import Delta, Finish, Generation, Request
-from engine.roster import Roster
-from engine.sequences import Sequence
-from engine.slot import Slot
+from llamachat.engine.errors import EngineStoppedError
+from llamachat.engine.request import Delta, Finish, Generation, Request
+from llamachat.engine.roster import Roster
+from llamachat.engine.sequences import Sequence
+from llamachat.engine.slot import Slot
 
 
 def chat(prompt: int = 10, max_tokens: int = 10, stop: tuple[str, ...] = ()) -> Slot:

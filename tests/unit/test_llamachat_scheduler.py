@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from engine.scheduler import OLDEST_TURN, Chunk, plan, prompt_cut
 from hypothesis import given
 from hypothesis import strategies as st
+from llamachat.engine.scheduler import OLDEST_TURN, Chunk, plan, prompt_cut
 
 BATCH = 512
 

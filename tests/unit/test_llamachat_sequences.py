@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from engine.sequences import Sequence, SequencePool, common_length
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from llamachat.engine.sequences import Sequence, SequencePool, common_length
 
 
 class FakeMemory:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from chat.settings import ChatSettings, read_settings
-from engine import machine
-from engine.fingerprint import fingerprint
+from llamachat.chat.settings import ChatSettings, read_settings
+from llamachat.engine import machine
+from llamachat.engine.fingerprint import fingerprint
 
 MIB = 1024 * 1024
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from engine.text_tail import TextTail
 from hypothesis import given
 from hypothesis import strategies as st
+from llamachat.engine.text_tail import TextTail
 
 
 def shown(tail: TextTail, pieces: list[bytes]) -> list[str]:

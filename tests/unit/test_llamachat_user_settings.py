@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from chat.user_settings import SettingsFileError, write_environment
+from llamachat.chat.user_settings import SettingsFileError, write_environment
 
 from server.hosting.settings.user_settings import SettingError, save
 

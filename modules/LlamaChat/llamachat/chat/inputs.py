@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from engine.errors import RequestRefusedError
-from engine.sampling import Sampling
+from llamachat.engine.errors import RequestRefusedError
+from llamachat.engine.sampling import Sampling
 
 from .conversation import Message, build_conversation
 from .logit_bias import bias_for

@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from engine.errors import RequestRefusedError
+
+from llamachat.engine.errors import RequestRefusedError
 
 from .inputs import Values
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from codeproject_ai_sdk.texts import read_text
-from engine.errors import ModelUnavailableError, RequestRefusedError
-from engine.model import Model
+
+from llamachat.engine.errors import ModelUnavailableError, RequestRefusedError
+from llamachat.engine.model import Model
 
 from .chat_formats import CHAT_FORMATS, ChatFormat
 from .conversation import Message

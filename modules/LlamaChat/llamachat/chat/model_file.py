@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from engine.errors import ModelUnavailableError
+from llamachat.engine.errors import ModelUnavailableError
 
 from .model_folder import model_files
 from .model_names import listed, matches

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from engine.errors import LlamaChatError
+from llamachat.engine.errors import LlamaChatError
 
 
 class SettingsFileError(LlamaChatError):

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from engine.request import Delta
+from llamachat.engine.request import Delta
 
 from .completions import ReplyParts
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypedDict
 
-from engine.errors import RequestRefusedError
+from llamachat.engine.errors import RequestRefusedError
 
 from .json_field import is_blank, read_json
 

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from engine.model import Model
     from llama_chat import LlamaChat
     from text_embedder import TextEmbedder
+
+    from llamachat.engine.model import Model
 
 _MIB = 1024 * 1024
 

@@ -17,12 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from engine.errors import ModelUnavailableError
-from engine.gguf_file import check_is_gguf
 from huggingface_hub import HfApi, constants, hf_hub_url
 from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
 from huggingface_hub.file_download import http_get
 from huggingface_hub.utils import WeakFileLock, build_hf_headers
+
+from llamachat.engine.errors import ModelUnavailableError
+from llamachat.engine.gguf_file import check_is_gguf
 
 from .model_names import is_model, listed, parts_of, select
 from .partial_download import PartialDownload

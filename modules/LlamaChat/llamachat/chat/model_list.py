@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from engine.errors import ModelUnavailableError
-from engine.gguf_header import read_header
+from llamachat.engine.errors import ModelUnavailableError
+from llamachat.engine.gguf_header import read_header
 
 from .model_folder import model_files
 from .model_names import parts_of

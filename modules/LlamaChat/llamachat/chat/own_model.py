@@ -7,8 +7,8 @@ import os
 import shutil
 from pathlib import Path
 
-from engine.errors import LlamaChatError, ModelUnavailableError
-from engine.gguf_header import check_is_whole, read_header
+from llamachat.engine.errors import LlamaChatError, ModelUnavailableError
+from llamachat.engine.gguf_header import check_is_whole, read_header
 
 from .model_names import listed, parts_of
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from engine.log_probabilities import LogProbability
-from engine.request import Delta, Finish
-from engine.text_tail import possible_length
+from llamachat.engine.log_probabilities import LogProbability
+from llamachat.engine.request import Delta, Finish
+from llamachat.engine.text_tail import possible_length
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from engine.gguf_file import MAGIC
+from llamachat.engine.gguf_file import MAGIC
 
 
 class PartialDownload:

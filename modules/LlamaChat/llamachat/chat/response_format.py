@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from engine.errors import RequestRefusedError
+from llamachat.engine.errors import RequestRefusedError
 
 from .json_field import is_blank, read_json
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from fnmatch import fnmatch
 
-from engine.errors import ModelUnavailableError
+from llamachat.engine.errors import ModelUnavailableError
 
 PREFERRED = ("Q4_K_M", "Q4_K_S", "Q4_0", "Q5_K_M", "Q8_0")
 """Which quantisation to take when nobody named one: small enough for most machines, and good."""

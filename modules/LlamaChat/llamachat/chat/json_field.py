@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from engine.errors import RequestRefusedError
+from llamachat.engine.errors import RequestRefusedError
 
 
 def is_blank(value: Any) -> bool:

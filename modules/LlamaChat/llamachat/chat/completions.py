@@ -7,8 +7,8 @@ import uuid
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from engine.log_probabilities import Candidate, LogProbability
-from engine.request import Delta, Finish
+from llamachat.engine.log_probabilities import Candidate, LogProbability
+from llamachat.engine.request import Delta, Finish
 
 FINISH_REASONS = {"completed": "stop", "length": "length", "cancelled": "cancelled"}
 """Stop reason of the engine → finish reason. OpenAI has no word for cancelled, so that one is ours."""
