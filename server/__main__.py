@@ -18,6 +18,7 @@ from .cli import parse
 from .commands.errors import StorageError
 from .config import ServerSettings, SettingsError, settings_of
 from .data_folder import DataFolder, OccupiedError
+from .http.request_log import open_access_log
 from .log_book import configure_logging
 
 
@@ -56,6 +57,7 @@ def _serve_here(settings: ServerSettings) -> int:
         return 1
     try:
         configure_logging(settings.data_dir / "logs")
+        open_access_log(settings.data_dir / "logs", settings.access_log)
         _run(_serve(settings, folder))
     except OSError as error:
         print(f"error: {_listen_error(settings, error)}", file=sys.stderr)

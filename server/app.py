@@ -16,6 +16,7 @@ from .api.codeproject.server_status import ServerStatus
 from .api.module_page import ModulePages
 from .api.native.commands import CommandRoutes
 from .api.native.login import LoginRoutes
+from .api.native.metrics import Metrics
 from .api.native.module_settings import ModuleSettingsRoutes
 from .api.pages import add_pages
 from .brokers.local.blob_folder import BlobFolder
@@ -36,12 +37,14 @@ from .http.body_limits import body_limits
 from .http.connections import ConnectionLimits, Connections
 from .http.guard import GUARD
 from .http.request_body import BodyReader
+from .http.request_log import RequestLog
 from .http.sse import EventStreams
 from .http.unreadable import HandlerMaker
 from .links.channel import Channel, ChannelLimits
 from .links.module_identity import ModuleIdentity
 from .links.queue_protocol import QueueProtocol
 from .log_book import LogBook
+from .loop_lag import LoopLag
 from .private_files import make_private
 
 
@@ -69,6 +72,8 @@ class App:
         bodies = BodyReader(blobs, body_limits(settings))
         self.queue_protocol = QueueProtocol(self.dispatcher, self.workers, self.identity, bodies, blobs)
         self.connections = Connections(_connection_limits(settings), lambda text: self.log.add(text, "warning"))
+        self.requests = RequestLog(settings.access_log)
+        self.lag = LoopLag()
         self.web = self._web(bodies)
         self._listening: list[socket.socket] = []
         self._runner = web.AppRunner(self.web, handler_cancellation=True, shutdown_timeout=1.0)
@@ -79,12 +84,14 @@ class App:
         module_routes = ModuleRoutes(self.dispatcher, self.routes, polls, streams, bodies, self.settings)
         app = new_application(self.settings, self.log)
         app[GUARD].process_owner = self.identity.owner_of_call
+        self.requests.add_to(app)
         app.middlewares.insert(0, self.connections.middleware)
         channel = Channel(self.dispatcher, self.workers, self.log, _channel_limits(self.settings))
         declare(app, "GET", "/v1/channel", channel.handle, Audience.MODULE, effects=True)
         self.queue_protocol.add_to(app)
         CommandRoutes(self.dispatcher, streams).add_to(app)
-        ServerStatus(self.settings.compatible_version, self.dispatcher).add_to(app)
+        ServerStatus(self.settings.compatible_version, self.dispatcher, self.lag).add_to(app)
+        self._metrics().add_to(app)
         LogRoutes(self.log, bodies, self.settings.max_log_bytes).add_to(app)
         LoginRoutes(app[GUARD]).add_to(app)
         add_module_list(app, self.host)
@@ -94,6 +101,9 @@ class App:
         add_module_routes(app, module_routes.handle)
         self.routes.reserved = own_paths(app)
         return app
+
+    def _metrics(self) -> Metrics:
+        return Metrics(self.dispatcher, self.host, self.connections, self.requests, self.lag)
 
     async def start(self) -> int:
         """Start everything; return the port. Raises ``OSError`` when the port is taken."""
@@ -115,6 +125,7 @@ class App:
                 self.log.add(f"Command {command.command_id} was running when the last server died", "warning")
             self.retention.start()
             self.watchdog.start()
+            self.lag.start()
             # Their routes too; who knocks meanwhile waits at the bound port, instead of being told 404.
             await self.host.set_port(port)
             await self.host.start()
@@ -144,6 +155,7 @@ class App:
         await self.host.stop()
         await self.retention.stop()
         await self.watchdog.stop()
+        await self.lag.stop()
         await self.queue_protocol.close()
         await self.dispatcher.close()
         await self._close_connections()

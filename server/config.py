@@ -7,7 +7,7 @@ import functools
 import ipaddress
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import json5
 import msgspec
@@ -88,6 +88,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     max_hello_bytes: int = 256 * 1024
     max_waiting_channels: int = 64
     hello_timeout: float = 10.0
+    access_log: Literal["off", "json", "common"] = "off"
+    """Whether, and how, a line is written to ``logs/access.log`` in the data folder for each request."""
     max_connections: int = 4096
     header_timeout: float = 30.0
     idle_timeout: float = 300.0

@@ -44,6 +44,7 @@ def _request(command: Command, contents: list[bytes]) -> RequestData:
     inline = iter(contents)
     data = RequestData()
     data.request_id = command.command_id
+    data.client_request_id = command.request_id
     data.command = command.name
     data.segments = list(command.segments)
     data.value_list = [{"key": item.key, "value": item.value} for item in command.values]

@@ -185,7 +185,7 @@ class Refused(msgspec.Struct, frozen=True, tag="refused"):
     reason: str
 
 
-class Command(msgspec.Struct, frozen=True, tag="command"):
+class Command(msgspec.Struct, frozen=True, omit_defaults=True, tag="command"):
     """Run this. Binary frames follow for each file without a path."""
 
     command_id: str
@@ -193,6 +193,8 @@ class Command(msgspec.Struct, frozen=True, tag="command"):
     values: list[NamedValue]
     files: list[FileHeader]
     segments: list[str]
+    request_id: str = ""
+    """What the client, or the server for it, calls the HTTP request."""
 
 
 class Cancel(msgspec.Struct, frozen=True, tag="cancel"):

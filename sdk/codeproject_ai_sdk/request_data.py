@@ -32,6 +32,8 @@ class RequestData:
         payload = request.get("payload")
         self.payload: JSON = payload if isinstance(payload, dict) else {}
         self.request_id: str = str(request.get("reqid") or "")
+        self.client_request_id = ""
+        """The ``X-Request-Id`` of the HTTP request, as the server's logs name it."""
         self.value_list: list[dict[str, Any]] = list(self.payload.get("values") or [])
         self.files: list[RequestFile] = [RequestFile(file) for file in self.payload.get("files") or []]
         self.reply = Reply()

@@ -14,7 +14,7 @@ import msgspec
 
 from .command import Change, Command, CommandState, Payload
 from .errors import StorageError
-from .reply_buffer import EventPage, NewEvent, Reply
+from .reply_buffer import Event, EventPage, NewEvent, Reply
 from .workers import Room
 
 
@@ -25,6 +25,8 @@ class Claim(msgspec.Struct, frozen=True):
     payload: Payload
 
 
+OnEvent = Callable[[Command, Event], None]
+"""Called with each event of a reply buffer as it is noted, and the record as it is then."""
 OnUnwritable = Callable[[list[str], StorageError], Awaitable[None]]
 """Called with the ids of long commands whose events cannot be written to disk, and why."""
 
@@ -34,6 +36,9 @@ class Broker(Protocol):
 
     def on_unwritable(self, tell: OnUnwritable) -> None:
         """Say who is told when events of long commands cannot be written. They are kept, and tried again."""
+
+    def on_event(self, tell: OnEvent) -> None:
+        """Say who is told of every event."""
 
     async def open(self) -> None:
         """Start; read back what survived the last run. Called once, before anything else."""

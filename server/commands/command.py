@@ -81,6 +81,8 @@ class Command(msgspec.Struct, kw_only=True):
     long: bool = False
     """Its record is on disk; it goes on when its client leaves, and can be polled."""
     idempotent: bool = False
+    request_id: str = ""
+    """What its sender calls the request."""
     worker_id: str | None = None
     """The module process that runs it, or, for a control command, the only one that may take it."""
     control: bool = False

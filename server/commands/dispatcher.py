@@ -22,6 +22,7 @@ from .errors import CommandError, NotAcceptingError, StorageError, UnknownComman
 from .loss import SERVER_STOPPED, WITH_A_KILLED_SERVER, WITH_THE_SERVER, Loss, is_cut_off, lost, stopped
 from .reply_buffer import EventPage, NewEvent, Reply
 from .routing import Route
+from .tally import Tally
 from .whole import whole
 from .workers import Worker
 
@@ -50,17 +51,26 @@ class Dispatcher:
         self._closed: dict[str, CommandError] = {}
         self._deadlines: set[asyncio.Task[None]] = set()
         broker.on_unwritable(self._cut_off)
+        self.tally = Tally()
+        broker.on_event(self.tally.note)
         self.accepting = True
         self.on_overdue: Callable[[str], Awaitable[None]] | None = None
         """Called with the id of a worker that did not stop a cancelled command in time."""
 
     # --- for clients -------------------------------------------------------------------------------
 
-    async def submit(self, route: Route, owner: str, payload: Payload) -> Command:
-        """Place a request on its route's queue.
+    async def submit(self, route: Route, owner: str, payload: Payload, request_id: str = "") -> Command:
+        """Place a request on its route's queue. ``request_id``: what its sender calls it.
 
         Raises ``QueueFullError``, ``NotAcceptingError`` or ``ModuleUnavailableError``; then nothing was accepted.
         """
+        try:
+            return await self._submit(route, owner, payload, request_id)
+        except CommandError as refusal:
+            self.tally.refuse(route.module_id, refusal)
+            raise
+
+    async def _submit(self, route: Route, owner: str, payload: Payload, request_id: str) -> Command:
         if not self.accepting:
             raise NotAcceptingError
         if (refusal := self._closed.get(route.queue.lower())) is not None:
@@ -75,6 +85,7 @@ class Dispatcher:
             long=route.long_running or (route.module_id, route.command) in self._known_long,
             idempotent=route.idempotent,
             created_at=self.clock.now(),
+            request_id=request_id,
         )
         await self._broker.submit(command, payload, self._settings.queue_length)
         return command
@@ -111,6 +122,10 @@ class Dispatcher:
         records = await self._broker.records()
         own = [command for command in records if command.owner == owner and not command.control]
         return sorted(own, key=lambda command: command.created_at, reverse=True)
+
+    async def all_records(self) -> list[Command]:
+        """Return the commands of all owners."""
+        return [command for command in await self._broker.records() if not command.control]
 
     async def reply(self, command_id: str) -> Reply:
         """Return text and fields so far."""

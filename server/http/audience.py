@@ -21,6 +21,8 @@ class Audience(enum.Enum):
     """Without a key: pages, probes, the log-in. They show nothing private."""
     OWNER = "owner"
     """Who has an API key or needs none; everybody sees only what is their own."""
+    WATCHER = "watcher"
+    """Who may see how the server fares: administrators, and the addresses that need no key."""
     ADMINISTRATOR = "administrator"
     """Who may change what runs here."""
     MODULE = "module"

@@ -67,6 +67,15 @@ class Connections:
         self._open: dict[object, _Connection] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._said = float("-inf")
+        self.refused = 0
+        """Connections for which there was no room."""
+        self.displaced = 0
+        """Connections that made room for others."""
+
+    @property
+    def count(self) -> int:
+        """How many are open."""
+        return len(self._open)
 
     def serve(self, sockets: list[socket.socket], new_handler: NewHandler) -> None:
         """Accept what comes to these listening sockets, until ``close``; ``new_handler`` speaks HTTP with it."""
@@ -154,7 +163,9 @@ class Connections:
         kind = "the one that has done nothing for longest makes room" if idle else "new ones are refused"
         self._tell(f"There are {len(self._open)} connections, as many as there may be: {kind}.")
         if not idle:
+            self.refused += 1
             return False
+        self.displaced += 1
         await min(idle, key=lambda connection: connection.since).end()
         return True
 

@@ -10,6 +10,7 @@ from aiohttp.typedefs import Handler, Middleware
 from ..log_book import LogBook
 from .bad_request import BadRequestError
 from .envelope import error
+from .request_id import request_id_of
 
 _LONGEST_NAME = 255
 """Bytes, on every file system that is common."""
@@ -32,7 +33,8 @@ def error_middleware(log: LogBook) -> Middleware:
             if _is_too_long_a_name(request, unexpected):
                 return error("There is no file with so long a name.", status=404, code=404)
             if not _has_gone_away(request, unexpected):
-                log.add(f"{request.method} {request.path} failed: {unexpected!r}", "error")
+                name = f"{request.method} {request.path} (request {request_id_of(request)})"
+                log.add(f"{name} failed: {unexpected!r}", "error")
             return error("The server failed to answer; its log says more.", status=500)
 
     return answer

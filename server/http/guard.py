@@ -269,6 +269,8 @@ def _audience_refusal(request: web.Request, declared: Declaration | None, caller
         return _module_refusal(request)
     if caller.owner is None:
         return unknown(caller)
+    if declared.audience is Audience.WATCHER and not (caller.administrator or caller.way is Way.ADDRESS):
+        return Refusal(403, f"{_ADMINISTRATORS_ONLY} So may the addresses that 'allowed_addresses' names.")
     if declared.audience is Audience.ADMINISTRATOR and not caller.administrator:
         return Refusal(403, _ADMINISTRATORS_ONLY)
     return None

@@ -431,7 +431,9 @@ def _message(claim: Claim) -> protocol.ToModule:
     if _is_order(command):
         return protocol.Quit() if command.name == QUIT else protocol.Cancel(payload.values[0].value[0])
     headers = [protocol.FileHeader(f.name, f.filename, f.content_type, f.size, f.path) for f in payload.files]
-    return protocol.Command(command.command_id, command.name, payload.values, headers, payload.segments)
+    return protocol.Command(
+        command.command_id, command.name, payload.values, headers, payload.segments, command.request_id
+    )
 
 
 def _new_event(event: protocol.ReplyEvent, n: int) -> NewEvent:

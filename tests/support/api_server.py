@@ -30,10 +30,12 @@ from server.http.application import add_module_routes, new_application
 from server.http.body_limits import body_limits
 from server.http.guard import GUARD
 from server.http.request_body import BodyReader
+from server.http.request_log import RequestLog
 from server.http.sse import EventStreams
 from server.links.module_identity import ModuleIdentity
 from server.links.queue_protocol import QueueProtocol
 from server.log_book import LogBook
+from server.loop_lag import LoopLag
 
 Client = TestClient[Request, Application]
 Answer = Callable[[Payload], dict[str, Any]]
@@ -69,9 +71,11 @@ class ApiServer:
         self.queue_protocol = QueueProtocol(self.dispatcher, self.workers, self.identity, bodies, self.blobs)
         self.app = new_application(self.settings, self.log)
         self.app[GUARD].process_owner = self.identity.owner_of_call
+        self.requests = RequestLog(self.settings.access_log)
+        self.requests.add_to(self.app)
         self.queue_protocol.add_to(self.app)
         CommandRoutes(self.dispatcher, streams).add_to(self.app)
-        ServerStatus(self.settings.compatible_version, self.dispatcher).add_to(self.app)
+        ServerStatus(self.settings.compatible_version, self.dispatcher, LoopLag()).add_to(self.app)
         LogRoutes(self.log, bodies, self.settings.max_log_bytes).add_to(self.app)
         LoginRoutes(self.app[GUARD]).add_to(self.app)
         add_module_routes(self.app, modules.handle)

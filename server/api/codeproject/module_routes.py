@@ -20,6 +20,7 @@ from ...config import ServerSettings
 from ...http.envelope import error, json_answer, module_answer, proxy_fields
 from ...http.guard import check_commands, most_bytes, owner_by_form
 from ...http.request_body import BodyReader, Received
+from ...http.request_id import request_id_of
 from ...http.sse import EventStreams, wants_stream
 from .command_polls import CANCEL, GET_STATUS, CommandPolls
 
@@ -68,16 +69,16 @@ class ModuleRoutes:
             assert match is not None
             await check_commands(request, owner, self._dispatcher)
             try:
-                command = await self._submit(match.route, owner, body)
+                command = await self._submit(match.route, owner, body, request_id_of(request))
             except CommandError as refused:
                 return self._refusal(request, refused, match.route, received)
         if wants_stream(request):
             return await self._streams.send(request, command.command_id, after=0, owns=True)
         return await self._wait(command, match, received)
 
-    async def _submit(self, route: Route, owner: str, body: Received) -> Command:
+    async def _submit(self, route: Route, owner: str, body: Received, request_id: str) -> Command:
         """Hand the body over to a command. Whether it was accepted is known also when the client leaves meanwhile."""
-        submitting = asyncio.ensure_future(self._dispatcher.submit(route, owner, body.payload))
+        submitting = asyncio.ensure_future(self._dispatcher.submit(route, owner, body.payload, request_id))
         try:
             command = await asyncio.shield(submitting)
         except asyncio.CancelledError:

@@ -14,6 +14,7 @@ from ... import __version__
 from ...commands.dispatcher import Dispatcher
 from ...http.audience import Audience, declare
 from ...http.envelope import error, ok
+from ...loop_lag import LoopLag
 
 _INDEX = "This is Millrace's HTTP API; docs/http-api.md describes it. These addresses are good to begin with."
 _ADDRESSES = {
@@ -29,9 +30,10 @@ _ADDRESSES = {
 class ServerStatus:
     """The routes under ``/v1/server/status`` (and the older ``/v1/status``), and the two probes."""
 
-    def __init__(self, compatible_version: str, dispatcher: Dispatcher) -> None:
+    def __init__(self, compatible_version: str, dispatcher: Dispatcher, lag: LoopLag) -> None:
         self._version = compatible_version
         self._dispatcher = dispatcher
+        self._lag = lag
 
     def add_to(self, app: web.Application) -> None:
         """Register the routes."""
@@ -59,6 +61,8 @@ class ServerStatus:
 
     async def _system(self, request: web.Request) -> web.Response:
         data = await asyncio.to_thread(_system_figures)
+        p99 = self._lag.histogram.percentile(0.99)
+        data["loopLagP99Ms"] = None if p99 is None else p99 * 1000
         return ok(data=data)
 
     async def _healthy(self, request: web.Request) -> web.Response:

@@ -92,6 +92,7 @@ class CommandRoutes:
             "module": command.module_id,
             "route": command.route,
             "command": command.name,
+            "request_id": command.request_id,
             "state": command.state,
             "reason": command.reason,
             "error": command.error,

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from ...commands.blobs import Blobs
-from ...commands.broker import Claim, OnUnwritable
+from ...commands.broker import Claim, OnEvent, OnUnwritable
 from ...commands.clock import Clock
 from ...commands.command import Change, Command, CommandState, Payload
 from ...commands.errors import QueueFullError, StorageError
@@ -111,6 +111,7 @@ class LocalBroker:
         self._reply_bytes = reply_bytes
         self._entries: dict[str, Entry] = {}
         self._queues: dict[str, _Queue] = {}
+        self._tell: OnEvent = lambda command, event: None
         self._gaps: list[str] = []
         self._changes: set[asyncio.Task[Any]] = set()
         """Those that wait for the disk."""
@@ -118,6 +119,10 @@ class LocalBroker:
     def on_unwritable(self, tell: OnUnwritable) -> None:
         """See the port."""
         self._writer.on_unwritable = tell
+
+    def on_event(self, tell: OnEvent) -> None:
+        """See the port."""
+        self._tell = tell
 
     @property
     def damaged(self) -> list[str]:
@@ -480,6 +485,7 @@ class LocalBroker:
             return
         if entry.latest.long:
             self._writer.note(entry, noted)
+        self._tell(entry.latest, noted)
         entry.changed.wake()
 
     def _note_end(self, entry: Entry) -> None:
