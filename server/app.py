@@ -40,6 +40,7 @@ from .http.request_body import BodyReader
 from .http.request_log import RequestLog
 from .http.sse import EventStreams
 from .http.unreadable import HandlerMaker
+from .links.by_hand import ByHand
 from .links.channel import Channel, ChannelLimits
 from .links.module_identity import ModuleIdentity
 from .links.queue_protocol import QueueProtocol
@@ -62,13 +63,15 @@ class App:
         limits = DispatchSettings(queue_length=settings.queue_length, cancel_deadline=settings.cancel_deadline)
         self.dispatcher = Dispatcher(self.broker, limits, clock)
         self.host = ModuleHost(settings, self.dispatcher, self.workers, self.routes, self.log)
-        self.dispatcher.on_overdue = self.host.kill_worker
+        queue_of, external = self.host.queue_of, settings.external_modules
+        self.by_hand = ByHand(self.dispatcher, self.workers, queue_of, settings.data_dir, external)
+        self.dispatcher.on_overdue = self._kill_worker
         kept = RetentionSettings(
             reply=settings.reply_retention, result=settings.result_retention, waiting=settings.queue_timeout
         )
         self.retention = Retention(self.broker, kept, clock)
         self.watchdog = Watchdog(self.dispatcher, self.workers, lambda text: self.log.add(text, "warning"))
-        self.identity = ModuleIdentity(self.workers, self.log, settings.external_modules, self.host.queue_of)
+        self.identity = ModuleIdentity(self.workers, self.log, self.by_hand)
         bodies = BodyReader(blobs, body_limits(settings))
         self.queue_protocol = QueueProtocol(self.dispatcher, self.workers, self.identity, bodies, blobs)
         self.connections = Connections(_connection_limits(settings), lambda text: self.log.add(text, "warning"))
@@ -86,7 +89,7 @@ class App:
         app[GUARD].process_owner = self.identity.owner_of_call
         self.requests.add_to(app)
         app.middlewares.insert(0, self.connections.middleware)
-        channel = Channel(self.dispatcher, self.workers, self.log, _channel_limits(self.settings))
+        channel = Channel(self.dispatcher, self.workers, self.log, self.by_hand, _channel_limits(self.settings))
         declare(app, "GET", "/v1/channel", channel.handle, Audience.MODULE, effects=True)
         self.queue_protocol.add_to(app)
         CommandRoutes(self.dispatcher, streams).add_to(app)
@@ -157,9 +160,15 @@ class App:
         await self.watchdog.stop()
         await self.lag.stop()
         await self.queue_protocol.close()
+        await self.by_hand.close()
         await self.dispatcher.close()
         await self._close_connections()
         await self.broker.close()
+
+    async def _kill_worker(self, worker_id: str) -> None:
+        """End a process that did not stop a cancelled command in time, whoever started it."""
+        if not await self.by_hand.kill(worker_id):
+            await self.host.kill_worker(worker_id)
 
     async def _close_connections(self) -> None:
         await self.connections.close()

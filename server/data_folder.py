@@ -76,6 +76,12 @@ class DataFolder:
             lock.release()
 
 
+def running_server(path: Path) -> str:
+    """Return the address of the server that uses a data folder; empty when there is none."""
+    noted = _noted(path) if occupied_by_another(path) else None
+    return "" if noted is None else noted.address
+
+
 def occupied_by_another(path: Path) -> str:
     """Return why a server could not use a data folder because of another one; empty when it could. Touches nothing."""
     lock = path / LOCK_NAME

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 
 from ..config import add_flags
-from . import keys
+from . import keys, modules
 
-_SUBCOMMANDS = (keys,)
+_SUBCOMMANDS = (keys, modules)
 """In the order of ``--help``."""
 
 

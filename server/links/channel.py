@@ -22,6 +22,7 @@ from ..commands.reply_buffer import EventKind, NewEvent
 from ..commands.workers import Worker, WorkerRegistry
 from ..http.bad_request import BadRequestError, shortened
 from ..log_book import LogBook
+from .by_hand import ByHand
 from .frame_gate import FrameGate, LeftOut, gate_before
 from .module_identity import MAX_TOLD
 
@@ -56,11 +57,17 @@ class Channel:
     """Accepts the connections of module processes."""
 
     def __init__(
-        self, dispatcher: Dispatcher, workers: WorkerRegistry, log: LogBook, limits: ChannelLimits | None = None
+        self,
+        dispatcher: Dispatcher,
+        workers: WorkerRegistry,
+        log: LogBook,
+        by_hand: ByHand,
+        limits: ChannelLimits | None = None,
     ) -> None:
         self._dispatcher = dispatcher
         self._workers = workers
         self._log = log
+        self._by_hand = by_hand
         self._limits = limits or ChannelLimits()
         self._open: dict[str, ChannelConnection] = {}
         self._waiting: Counter[str] = Counter()
@@ -117,6 +124,8 @@ class Channel:
 
     async def _admitted(self, socket: web.WebSocketResponse, hello: protocol.Hello) -> Worker | None:
         """Return the worker that says this hello; ``None`` when it has been refused."""
+        if self._workers.get(hello.launch_id) is None:
+            await self._by_hand.look()
         worker = self._workers.authenticate(hello.launch_id, hello.module_id, hello.secret)
         if worker is None:
             self._tell_refused(shortened(hello.module_id), hello.pid)

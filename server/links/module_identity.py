@@ -2,14 +2,13 @@
 
 A process that the server has started proves itself with the secret of its launch, which our SDK and our
 ``sitecustomize`` put on its requests. One that cannot carry it (another language than Python, an interpreter that is
-told to look nowhere) is known by its end of the connection, which the system knows. One that somebody started by hand
-is let in by the setting ``external_modules``. Other machines and web pages never come so far (``http/guard.py``).
+told to look nowhere) is known by its end of the connection, which the system knows. How those are known that somebody
+started by hand says ``by_hand.py``. Other machines and web pages never come so far (``http/guard.py``).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
 
 from aiohttp import web
 
@@ -18,27 +17,22 @@ from ..http.addresses import is_loopback
 from ..http.bad_request import BadRequestError, shortened
 from ..log_book import LogBook
 from . import peer_process
+from .by_hand import ByHand
 
 SECRET_HEADER = "X-Module-Secret"
 COMMAND_HEADER = "X-Module-Command"
 """The command that a process works on as it makes this request, where it knows."""
 MAX_TOLD = 64
 """Names of refused modules that the log gets at most, each once."""
-_EXTERNAL_PARALLELISM = 64
-
-QueueOf = Callable[[str], str | None]
-"""Returns the queue of a module by its id in any letter case; ``None`` when there is no such module."""
 
 
 class ModuleIdentity:
     """Tells the workers of module processes from everybody else."""
 
-    def __init__(self, workers: WorkerRegistry, log: LogBook, external: Iterable[str], queue_of: QueueOf) -> None:
-        """``external``: ids of modules whose processes on this machine are believed without a proof."""
+    def __init__(self, workers: WorkerRegistry, log: LogBook, by_hand: ByHand) -> None:
         self._workers = workers
         self._log = log
-        self._admitted = {module_id.lower() for module_id in external}
-        self._queue_of = queue_of
+        self._by_hand = by_hand
         self._told: set[str] = set()
         self._peers: dict[asyncio.Transport, str] = {}
         """The worker at the other end of a connection, for those that carry no secret."""
@@ -60,7 +54,7 @@ class ModuleIdentity:
         """Whether a request comes from the process of this worker."""
         sent = request.headers.get(SECRET_HEADER)
         if worker.external and not worker.secret:
-            return worker.module_id.lower() in self._admitted
+            return self._by_hand.admits(worker.module_id)
         if sent is not None:
             return self._workers.by_secret(sent) is worker
         return await self._is_peer(request, worker)
@@ -93,34 +87,19 @@ class ModuleIdentity:
     async def _speaker(self, request: web.Request, module_id: str) -> Worker | None:
         wanted = module_id.lower()
         worker = self.launched(request)
+        if worker is None:
+            await self._by_hand.look()
+            worker = self.launched(request)
         if worker is not None and worker.module_id.lower() == wanted:
             return worker
-        if wanted in self._admitted:
-            return self._external(module_id)
+        if self._by_hand.admits(module_id):
+            return self._by_hand.admitted_worker(module_id)
         if SECRET_HEADER in request.headers:
             return None
         for candidate in self._workers.all():
             if candidate.module_id.lower() == wanted and await self._is_peer(request, candidate):
                 return candidate
         return None
-
-    def _external(self, module_id: str) -> Worker | None:
-        """The worker of a process that somebody started by hand, new when it asks for the first time."""
-        queue = self._queue_of(module_id)
-        if queue is None:
-            return None
-        worker_id = f"external:{module_id.lower()}"
-        worker = self._workers.get(worker_id)
-        if worker is None:
-            worker = Worker(
-                worker_id=worker_id,
-                module_id=module_id,
-                queue=queue,
-                external=True,
-                parallelism=_EXTERNAL_PARALLELISM,
-            )
-            self._workers.add(worker)
-        return worker
 
     async def _is_peer(self, request: web.Request, worker: Worker) -> bool:
         """Whether the system says that the other end is this worker's. Looked up once for a connection."""

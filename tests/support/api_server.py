@@ -32,6 +32,7 @@ from server.http.guard import GUARD
 from server.http.request_body import BodyReader
 from server.http.request_log import RequestLog
 from server.http.sse import EventStreams
+from server.links.by_hand import ByHand
 from server.links.module_identity import ModuleIdentity
 from server.links.queue_protocol import QueueProtocol
 from server.log_book import LogBook
@@ -65,9 +66,14 @@ class ApiServer:
         streams = EventStreams(self.dispatcher)
         modules = ModuleRoutes(self.dispatcher, self.routes, polls, streams, bodies, self.settings)
         queues = {"demo": "demo_queue", "other": "other_queue"}
-        self.identity = ModuleIdentity(
-            self.workers, self.log, self.settings.external_modules, lambda name: queues.get(name.lower())
+        self.by_hand = ByHand(
+            self.dispatcher,
+            self.workers,
+            lambda name: queues.get(name.lower()),
+            folder,
+            self.settings.external_modules,
         )
+        self.identity = ModuleIdentity(self.workers, self.log, self.by_hand)
         self.queue_protocol = QueueProtocol(self.dispatcher, self.workers, self.identity, bodies, self.blobs)
         self.app = new_application(self.settings, self.log)
         self.app[GUARD].process_owner = self.identity.owner_of_call
@@ -139,5 +145,6 @@ async def running_api(folder: Path, **settings: Any) -> AsyncIterator[tuple[ApiS
             yield api, client
     finally:
         await api.queue_protocol.close()
+        await api.by_hand.close()
         await api.dispatcher.close()
         await api.broker.close()

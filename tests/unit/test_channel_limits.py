@@ -31,7 +31,9 @@ async def connected(folder: Path, limits: ChannelLimits) -> AsyncIterator[tuple[
     async with running_api(folder) as (server, client):
         server.worker.secret = "s"
         app = web.Application(middlewares=[error_middleware(server.log)])
-        app.router.add_get("/channel", Channel(server.dispatcher, server.workers, server.log, limits).handle)
+        app.router.add_get(
+            "/channel", Channel(server.dispatcher, server.workers, server.log, server.by_hand, limits).handle
+        )
         async with TestClient(TestServer(app)) as modules:
             yield server, client, modules
 

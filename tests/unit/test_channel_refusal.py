@@ -25,7 +25,7 @@ async def wire(tmp_path: Path) -> AsyncIterator[tuple[ApiServer, Client, Client]
     async with running_api(tmp_path) as (server, client):
         server.worker.secret = "s"
         app = web.Application()
-        app.router.add_get("/channel", Channel(server.dispatcher, server.workers, server.log).handle)
+        app.router.add_get("/channel", Channel(server.dispatcher, server.workers, server.log, server.by_hand).handle)
         async with TestClient(TestServer(app)) as modules:
             yield server, client, modules
 
