@@ -52,6 +52,7 @@ class App {
   async #enter() {
     await this.session.look();
     byId("logout").hidden = !this.session.open;
+    byId("logout").append(icon("leave"));
     byId("logout").addEventListener("click", () => this.#logOut());
     if (this.session.needed) {
       const login = new LoginView(this.session, () => location.reload());

@@ -9,6 +9,7 @@ const PATHS = {
   close: ["M6 6l12 12M18 6L6 18"],
   log: ["M5 4h14v16H5z", "M8 9h8M8 13h8M8 17h5"],
   commands: ["M4 6h9M4 12h9M4 18h9", "M17 4.5l4 3-4 3zM17 14.5h4v4h-4z"],
+  leave: ["M13 4H5v16h8", "M10 12h11M17 8l4 4-4 4"],
   folder: ["M3 6h6l2 2h10v11H3z", "M12 11v5M9.5 13.5h5"],
   alert: ["M12 4l9 16H3z", "M12 10v5M12 17.6v.2"],
   pause: ["M9 5v14M15 5v14"],

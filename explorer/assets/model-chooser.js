@@ -77,7 +77,8 @@ export class ModelChooser {
     const { state, status } = this.module;
     const { modelLoaded, model, modelFile, kind, error } = status.statusData ?? {};
     if (state.well && modelLoaded) setText(this.#said, `In use: ${model} (${modelFile}, ${kind})`);
-    else if (!state.well || modelLoaded === false) setText(this.#said, error || state.reason || "No model is loaded.");
+    else if (state.well && modelLoaded === false) setText(this.#said, error || "No model is loaded.");
+    else if (!state.well) setText(this.#said, "No model is loaded."); // why stands above
   }
 
   async #choose(value) {

@@ -91,11 +91,13 @@ def test_the_chat_page_says_that_a_model_is_missing_and_where_to_choose_one(
     explorer = Explorer(guest.tab(), server_url)
     explorer.alter("module/list/status", in_state(state, "there is no model file x.gguf"))
     explorer.open("#LlamaChat")
-    expect(explorer.part("model")).to_contain_text("There is no model file x.gguf")
-    expect(explorer.part("model")).to_contain_text("Choose a model in the tab Settings.")
+    expect(explorer.panel().locator(".callout")).to_contain_text("There is no model file x.gguf")
+    expect(explorer.part("model")).to_have_text("LlamaChat is not ready. Choose a model in the tab Settings.")
     explorer.page.get_by_role("tab", name="Settings").click()
     expect(explorer.panel().get_by_label("full path")).to_be_visible()
-    expect(explorer.panel().locator(".models [role=status]")).to_contain_text("There is no model file x.gguf")
+    expect(explorer.panel().locator(".models [role=status]")).to_have_text("No model is loaded.")
+    expect(explorer.panel().get_by_text("There is no model file x.gguf").locator("visible=true")).to_have_count(1)
+    expect(explorer.panel().get_by_role("button", name="Restart").locator("visible=true")).to_have_count(1)
 
 
 def test_a_running_module_shows_its_notes_and_is_restarted_beside_them(guest: Visitor, server_url: str) -> None:

@@ -6,11 +6,11 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.support.browser_chat import Traffic, add_counting_chat, asked, counted
-from tests.support.browser_explorer import MODULE, Explorer
-from tests.support.browser_session import Visitor
+from tests.support.browser_explorer import MODULE, Explorer, overflow
+from tests.support.browser_session import LAPTOP, PHONE, Visitor, visitor
 from tests.support.server_process import ServerProcess, wait_until
 
 KEY = "a-key-of-nobody-else"
@@ -73,6 +73,23 @@ def test_neither_key_nor_cookie_is_seen_by_a_script(visit: Explorer) -> None:
     assert visit.page.evaluate("() => document.cookie") == ""
     assert KEY not in visit.page.evaluate("() => JSON.stringify([{...localStorage}, {...sessionStorage}, name])")
     assert KEY not in inside.evaluate("() => JSON.stringify([name, document.documentElement.outerHTML])")
+
+
+@pytest.mark.parametrize("size", [PHONE, LAPTOP])
+def test_log_in_and_log_out_fit_the_window(browser: Browser, server: ServerProcess, size: tuple[int, int]) -> None:
+    with visitor(browser, size=size) as guest:
+        explorer = Explorer(guest.tab(), server.url)
+        explorer.page.goto(f"{server.url}/explorer.html#{MODULE}")
+        field = explorer.page.get_by_label("API key")
+        expect(field).to_be_visible()
+        assert field.bounding_box()["width"] > 250  # type: ignore[index]
+        assert overflow(explorer.page) <= 0
+        log_in(explorer.page, KEY)
+        explorer.inside()
+        button = explorer.page.get_by_role("button", name="Log out").bounding_box()
+        assert button is not None
+        assert button["y"] + button["height"] <= 56  # the header's height
+        assert overflow(explorer.page) <= 0
 
 
 def test_a_log_out_asks_for_the_key_again(visit: Explorer) -> None:
