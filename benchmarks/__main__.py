@@ -9,7 +9,7 @@ from pathlib import Path
 
 from server.config import ROOT
 
-from . import dispatch, recovery, relay, start, upload
+from . import dispatch, hostile, recovery, relay, start, upload
 from .llama import benchmark as llama
 from .options import Options
 from .processes import BenchmarkError
@@ -20,6 +20,7 @@ BENCHMARKS: dict[str, Callable[[Options], list[Row]]] = {
     "dispatch": dispatch.measure,
     "relay": relay.measure,
     "upload": upload.measure,
+    "hostile": hostile.measure,
     "recovery": recovery.measure,
     "start": start.measure,
     "llama": llama.measure,

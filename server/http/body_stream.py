@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 from collections.abc import AsyncIterator
 
 from aiohttp import web
@@ -29,12 +30,14 @@ async def body_pieces(request: web.Request, most_bytes: int) -> AsyncIterator[by
             yield piece
 
 
-async def whole_body(request: web.Request, most_bytes: int) -> bytes:
-    """Return the whole body. Raises ``BadRequestError`` as ``body_pieces`` does."""
+async def whole_body(request: web.Request, most_bytes: int) -> bytearray:
+    """Return the whole body, without a byte order mark. Raises ``BadRequestError`` as ``body_pieces`` does."""
     data = bytearray()
     async for piece in body_pieces(request, most_bytes):
         data += piece
-    return bytes(data)
+    if data.startswith(codecs.BOM_UTF8):
+        del data[: len(codecs.BOM_UTF8)]
+    return data
 
 
 async def _arriving(request: web.Request) -> AsyncIterator[bytes]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-import codecs
+import re
 from typing import Any
 
 import msgspec
@@ -15,45 +15,51 @@ from ..text import well_formed
 from .bad_request import BadRequestError
 from .body_limits import BodyLimits
 from .json_shape import check_shape
+from .json_texts import JsonTexts
 
+_BRACE = re.compile(rb'\s*\{("?)')
+_TAIL = 64
+_BASE64 = 64 * 1024
 Contents = tuple[list[NamedValue], list[UploadedFile]]
 
 
-def read_json(body: bytes, limits: BodyLimits) -> Contents:
+def read_json(body: bytes | bytearray, limits: BodyLimits) -> Contents:
     """Return values and files of a JSON body. Raises ``BadRequestError``."""
-    text = body.removeprefix(codecs.BOM_UTF8)
-    if not text.strip():
+    if not body or body.isspace():
         return [], []
-    check_shape(text, limits.json_items, limits.json_depth)
-    parsed = _decoded(text)
+    check_shape(body, limits.json_items, limits.json_depth)
+    texts, parsed = _decoded(body)
     if not isinstance(parsed, dict):
         raise BadRequestError('The JSON body must be an object, for example {"prompt": "hi"}.')
     lower = {key.lower(): value for key, value in parsed.items()}
     if isinstance(lower.get("values"), list) or isinstance(lower.get("files"), list):
-        return [_value(item) for item in _list(lower, "values")], [_file(item) for item in _list(lower, "files")]
-    return [named(key, _strings(value)) for key, value in parsed.items() if value is not None], []
+        values = [_value(item, texts) for item in _list(lower, "values")]
+        return values, [_file(item, texts) for item in _list(lower, "files")]
+    given = [(texts.plain(key), value) for key, value in parsed.items() if value is not None]
+    return [named(key, _strings(value, texts)) for key, value in given], []
 
 
-def json_in_disguise(body: bytes, limits: BodyLimits) -> Contents | None:
+def json_in_disguise(body: bytes | bytearray, limits: BodyLimits) -> Contents | None:
     """Return what a body holds that is JSON although its content type says otherwise; ``None`` when it is none.
 
     A form that begins with a brace has it as ``%7B``. ``curl -d`` calls everything a form.
     """
-    bare = body.removeprefix(codecs.BOM_UTF8).strip()
-    if not bare.startswith(b"{"):
+    begun = _BRACE.match(body)
+    if begun is None:
         return None
     try:
-        return read_json(bare, limits)
+        return read_json(body, limits)
     except BadRequestError as error:
-        if bare.startswith(b'{"') or bare.endswith(b"}"):
+        if begun[1] or body[-_TAIL:].rstrip().endswith(b"}"):
             text = f"{error} (It was taken for JSON because it begins with a brace.)"
             raise BadRequestError(text, error.status) from None
         return None
 
 
-def _decoded(text: bytes) -> Any:
+def _decoded(body: bytes | bytearray) -> tuple[JsonTexts, Any]:
     try:
-        return msgspec.json.decode(text)
+        texts = JsonTexts(body)
+        return texts, msgspec.json.decode(texts.text)
     except UnicodeDecodeError as error:
         raise BadRequestError(f"The body is not UTF-8 text ({error.reason}).") from None
     except msgspec.DecodeError as error:
@@ -74,42 +80,49 @@ def _list(body: dict[str, Any], name: str) -> list[Any]:
     return items or []
 
 
-def _strings(value: Any) -> list[str]:
+def _strings(value: Any, texts: JsonTexts) -> list[str]:
     """A flat JSON value as the strings a form would have carried."""
-    if isinstance(value, str):
-        return [value]
-    return [msgspec.json.encode(value).decode()]
+    return [texts.plain(value) if isinstance(value, str) else texts.encoded(value)]
 
 
-def _value(item: Any) -> NamedValue:
+def _value(item: Any, texts: JsonTexts) -> NamedValue:
     if not isinstance(item, dict):
         raise BadRequestError('Each of "values" must be an object {"key": name, "value": [text]}.')
     lower = {key.lower(): value for key, value in item.items()}
     value = lower.get("value")
-    strings = [text for part in value for text in _strings(part)] if isinstance(value, list) else _strings(value)
-    return named(_text(lower, "key", "values", "prompt") or "", strings)
+    parts = value if isinstance(value, list) else [value]
+    strings = [text for part in parts for text in _strings(part, texts)]
+    return named(_text(lower, "key", "values", "prompt", texts) or "", strings)
 
 
-def _file(item: Any) -> UploadedFile:
+def _file(item: Any, texts: JsonTexts) -> UploadedFile:
     if not isinstance(item, dict):
         raise BadRequestError('Each of "files" must be an object {"name", "filename", "contentType", "data"}.')
     lower = {key.lower(): value for key, value in item.items()}
     try:
-        data = base64.b64decode(_text(lower, "data", "files", "aGk=") or "", validate=True)
+        data = _from_base64(_text(lower, "data", "files", "aGk=", texts) or "")
     except (binascii.Error, ValueError):
         raise BadRequestError('Each of "files" must carry its bytes as base64 text in "data".') from None
     return UploadedFile(
-        name=_text(lower, "name", "files", "image") or "",
-        filename=_text(lower, "filename", "files", "a.jpg") or "",
-        content_type=_text(lower, "contentType", "files", "image/jpeg"),
+        name=_text(lower, "name", "files", "image", texts) or "",
+        filename=_text(lower, "filename", "files", "a.jpg", texts) or "",
+        content_type=_text(lower, "contentType", "files", "image/jpeg", texts),
         size=len(data),
         data=data,
     )
 
 
-def _text(item: dict[str, Any], name: str, of: str, example: str) -> str | None:
+def _from_base64(text: str) -> bytes:
+    """Decode in pieces. Raises ``ValueError``."""
+    pieces = [base64.b64decode(text[at : at + _BASE64], validate=True) for at in range(0, len(text), _BASE64)]
+    if any(len(piece) != _BASE64 // 4 * 3 for piece in pieces[:-1]):
+        raise ValueError("It ends before its end.")
+    return b"".join(pieces)
+
+
+def _text(item: dict[str, Any], name: str, of: str, example: str, texts: JsonTexts) -> str | None:
     """Return a text of one entry, whose keys are in lower case; ``None`` when it is not given."""
     value = item.get(name.lower())
     if value is not None and not isinstance(value, str):
         raise BadRequestError(f'The "{name}" of each of "{of}" must be a text, for example "{example}".')
-    return None if value is None else well_formed(value)
+    return None if value is None else well_formed(texts.plain(value))

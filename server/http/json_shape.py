@@ -12,7 +12,7 @@ _SLICE = 64 * 1024
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
-def check_shape(text: bytes, most_items: int, most_depth: int) -> None:
+def check_shape(text: bytes | bytearray, most_items: int, most_depth: int) -> None:
     """Raise ``BadRequestError`` for what is too much. A text that is no JSON passes: its decoder will say so."""
     items = depth = 0
     in_string = escaped = False

@@ -159,7 +159,7 @@ async def _gathered(head: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[by
     yield bytes(data)
 
 
-def _parse(kind: str, text: bytes, limits: BodyLimits) -> Contents:
+def _parse(kind: str, text: bytearray, limits: BodyLimits) -> Contents:
     if kind == "application/json" or kind.endswith("+json"):
         return read_json(text, limits)
     if (contents := json_in_disguise(text, limits)) is not None:
