@@ -110,6 +110,7 @@ class Target:
             "MILLRACE_REPLY_RETENTION": "2",
             "MILLRACE_RESULT_RETENTION": "4",
             "MILLRACE_MAX_BODY_BYTES": str(2 * 1024 * 1024),
+            "MILLRACE_MAX_MESSAGE_BYTES": str(256 * 1024),
             "MILLRACE_DRAIN": "0",
             "MILLRACE_MODULE_DRAIN": "1",
         }

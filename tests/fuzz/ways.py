@@ -21,7 +21,7 @@ from .requests import COMMAND, Requests
 from .target import Target
 from .wire import Answer, Connection
 
-SENDERS = 8
+SENDERS = 16
 _HELLO_SECONDS = 60.0
 _BRIEF = 0.5
 """Seconds for an answer to what may be a poll of an empty queue."""
@@ -96,7 +96,7 @@ class Broken(_Wired):
         return self._malformed.make(chance)
 
     async def send(self, sender: int, data: bytes) -> str:
-        return _fault_in(data, await self.connections[sender].throw(data, 1.0))
+        return _fault_in(data, await self.connections[sender].throw(data, _BRIEF))
 
 
 class Strangers(_Wired):
@@ -108,7 +108,7 @@ class Strangers(_Wired):
         return conversation(chance)
 
     async def send(self, sender: int, data: bytes) -> str:
-        return _fault_in(data, await self.connections[sender].throw(data, 1.0))
+        return _fault_in(data, await self.connections[sender].throw(data, _BRIEF))
 
 
 class Polling(_Wired):
