@@ -18,6 +18,7 @@ from .api.native.commands import CommandRoutes
 from .api.native.login import LoginRoutes
 from .api.native.metrics import Metrics
 from .api.native.module_settings import ModuleSettingsRoutes
+from .api.native.openapi import OpenApi
 from .api.pages import add_pages
 from .brokers.local.blob_folder import BlobFolder
 from .brokers.local.broker import LocalBroker
@@ -95,6 +96,7 @@ class App:
         CommandRoutes(self.dispatcher, streams).add_to(app)
         ServerStatus(self.settings.compatible_version, self.dispatcher, self.lag).add_to(app)
         self._metrics().add_to(app)
+        OpenApi(self.routes).add_to(app)
         LogRoutes(self.log, bodies, self.settings.max_log_bytes).add_to(app)
         LoginRoutes(app[GUARD]).add_to(app)
         add_module_list(app, self.host)
