@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from codeproject_ai_sdk.protocol import NamedValue
 
-from ..commands.command import Payload, result_object
+from ..commands.command import Payload, Reason, result_object
 from ..commands.control import PROBE
 from ..commands.dispatcher import Dispatcher
 from ..commands.errors import UnknownCommandError
@@ -90,6 +90,10 @@ class QueueLongCommands:
         payload = Payload([NamedValue("commandId", [command_id])])
         while await self._still_runs(command_id):
             answered = await self._dispatcher.control(worker, PROBE, payload, ASK_TIMEOUT_SECONDS)
+            if answered is not None and answered.reason == Reason.MODULE_ERROR.value and answered.result is None:
+                # What it said could not be taken, and it would say no less the next time.
+                await self._dispatcher.fail(command_id, Reason.MODULE_ERROR, answered.error or "")
+                return
             if answered is None or answered.result is None:
                 await asyncio.sleep(ASK_SECONDS)
                 continue

@@ -206,6 +206,25 @@ async def test_an_answer_that_is_too_long_ends_its_command_alone(tmp_path: Path)
             assert (await answer.json())["reqid"] == second
 
 
+async def test_a_reply_that_grows_too_long_ends_its_command(tmp_path: Path) -> None:
+    async with running_api(tmp_path, max_body_bytes=100_000) as (server, client):
+        server.workers.remove(server.worker.worker_id)
+        worker = launched(server)
+        command_id = await accepted(client)
+        grown = {"success": True, "commandStatus": "running", "commandId": command_id, "reply": "x" * 200_000}
+        seen: list[str] = []
+        while (await state(server, command_id)) is not CommandState.FAILED:
+            async with client.get(POLL, params=DEMO, headers=proof(worker)) as answer:
+                request = await answer.json() if answer.status == 200 else {"reqid": "", "reqtype": ""}
+            seen.append(request["reqtype"])
+            output = (
+                {**grown, "reply": ""} if request["reqtype"] == "long" else {**grown, "command": request["reqtype"]}
+            )
+            await status(client, "POST", f"/v1/queue/{request['reqid']}", json=output, headers=proof(worker))
+        assert seen[:2] == ["long", "get_command_status"]
+        assert "too long" in ((await server.dispatcher.record(command_id)).error or "")
+
+
 async def test_a_modules_own_calls_are_those_of_its_commands_owner(tmp_path: Path) -> None:
     keys = {"anna-key": "anna", "bert-key": "bert"}
     async with running_api(tmp_path, api_keys=keys) as (server, client):
