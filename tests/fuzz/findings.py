@@ -19,6 +19,8 @@ _TROUBLE = re.compile(
     r"Traceback \(most recent call last\)|was never (?:awaited|retrieved)|Unhandled exception|Fatal Python error"
     r"|exception was never|Internal Server Error|core dumped| E Server: \w+ \S+ failed: "
 )
+_PRINTED = re.compile(r"^[\d:]{8} \w [^:]*: ")
+"""What the log puts before a line that a module has printed."""
 _QUEUE_ANSWER = re.compile(rb"POST .*queue", re.IGNORECASE)
 
 
@@ -113,7 +115,8 @@ def troubles_in(lines: list[str]) -> dict[str, str]:
     for number, line in enumerate(lines):
         if _TROUBLE.search(line):
             around = lines[max(0, number - 3) : number + 60]
-            found.setdefault(_kind(line, lines[number : number + 60]), "".join(around))
+            after = [_PRINTED.sub("", one) for one in lines[number : number + 60]]
+            found.setdefault(_kind(line, after), "".join(around))
     return found
 
 

@@ -58,7 +58,7 @@ def _events(chance: Chance) -> dict[str, Any]:
             names = chance.choice((_text(chance), "success", "state", "commandStatus", "code", "reply", "commandId"))
             events.append({"type": "fields", "values": {names: chance.value(3)}})
         else:
-            times = chance.choice((1, 1, 10)) if not chance.once_in(100) else 10_000
+            times = chance.choice((1, 1, 10)) if not chance.once_in(2000) else 10_000
             events.append({"type": "delta", "text": _text(chance) * times})
     return {"type": "events", "command_id": _command(chance), "first": _count(chance), "events": events}
 

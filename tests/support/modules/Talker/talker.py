@@ -22,7 +22,7 @@ class Talker(ModuleRunner):
 
     def echo(self, data: RequestData) -> dict[str, Any]:
         sizes = [len(data.get_file_bytes(index) or b"") for index in range(len(data.files))]
-        values = {item["key"]: item["value"][0] for item in data.value_list}
+        values = {item["key"]: item["value"][0] for item in data.value_list if item["value"]}
         return {"success": True, "values": values, "sizes": sizes, "pid": os.getpid(), "segments": data.segments}
 
     def count(self, data: RequestData) -> dict[str, Any]:
