@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import psutil
@@ -135,3 +139,48 @@ def test_a_killed_one_comes_back(server: ServerProcess) -> None:
     assert (body["success"], body["reason"]) == (False, "module_lost")
     server.wait_ready(ID, 60)
     assert server.post("/v1/published/quick", text="again")["echo"] == "again"
+
+
+@contextlib.contextmanager
+def by_hand(command: list[str], **environment: str) -> Iterator[None]:
+    """Start a module by hand; stop it at the end as Ctrl-C does."""
+    folder = ROOT / "tests" / "conformance" / "modules" / ID
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(("MILLRACE_", "CPAI_"))}
+    cwd = ROOT if "server" in command else folder
+    process = subprocess.Popen(command, cwd=cwd, env={**plain, **environment})
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+
+
+def test_one_that_is_started_by_hand_is_served_as_well(server: ServerProcess) -> None:
+    """As an IDE starts it, where the settings name it; and by ``modules run``, where also its own calls need no key."""
+    environments = str(server.folder / "environments")
+    python = next((server.folder / "environments" / ID).rglob("bin/python"))
+    other = ServerProcess(
+        server.folder / "other",
+        server.modules,
+        MILLRACE_ENVIRONMENTS_DIR=environments,
+        MILLRACE_LAUNCH_MODULES="false",
+        MILLRACE_EXTERNAL_MODULES=ID,
+        MILLRACE_API_KEYS="anna=anna-key",
+    )
+
+    def post(name: str) -> dict[str, object]:
+        status, body, _ = other.call(f"/v1/published/{name}", b"text=hello&to=3", {"X-API-Key": "anna-key"})
+        assert status == 200, body
+        found: dict[str, object] = json.loads(body)
+        return found
+
+    with other:
+        adapter = str(server.modules / ID / "published_adapter.py")
+        with by_hand([str(python), adapter], CPAI_PORT=str(other.port)):
+            assert post("quick")["echo"] == "hello"
+        folders = ["--data-dir", str(other.folder / "data"), "--modules-dir", str(server.modules)]
+        run = [sys.executable, "-m", "server", "modules", "run", str(server.modules / ID), *folders]
+        with by_hand(run, MILLRACE_ENVIRONMENTS_DIR=environments):
+            asked = post("ask")
+            assert isinstance(asked["asked"], dict), asked
+            assert asked["asked"]["echo"] == "asked"

@@ -14,6 +14,8 @@ class PublishedAdapter(ModuleRunner):
         if data.command == "quick":
             size = len(data.get_file_bytes(0)) if data.files else 0
             return {"success": True, "echo": data.get_value("text", ""), "size": size}
+        if data.command == "ask":
+            return {"success": True, "asked": await self.call_api("published/quick", data={"text": "asked"})}
         self.reply_text = ""
         self.cancelled = False
         return self.long_process
