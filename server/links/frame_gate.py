@@ -73,29 +73,37 @@ class FrameGate:
         self.most, self.whole_only = most, False
 
     def _sift(self, data: bytes) -> bytes:
-        """Go from frame to frame, and return what passes."""
-        passed: list[bytes] = []
-        begin = position = 0
-        while position < len(data):
-            if self._left:
-                step = min(self._left, len(data) - position)
-                self._left -= step
-                if self._leaving is not None:
-                    passed += (data[begin:position], self._leave(self._leaving, data[position : position + step]))
-                    begin = position + step
-                position += step
+        """Return what passes."""
+        parts: list[bytes] = []
+        position, size = 0, len(data)
+        while position < size:
+            leaving, begin = self._leaving, position
+            if leaving is not None:
+                position = min(begin + self._left, size)
+                self._left -= position - begin
+                parts.append(self._leave(leaving, data[begin : min(position, begin + _HEAD_BYTES)]))
                 continue
-            header = _header(data, position)
+            end, position = self._go(data, begin, size)
+            if end == size and not parts:
+                return data
+            parts.append(data[begin:end])
+        return b"".join(parts)
+
+    def _go(self, data: bytes, position: int, size: int) -> tuple[int, int]:
+        """Go from frame to frame; return where what passes ends, and where to go on behind it."""
+        position, self._left = position + self._left, 0
+        while position < size:
+            header = _header(data, position, size)
             if header is None:
-                self._begun, data = data[position:], data[:position]
-                break
-            size, self._left, mask, whole = header
-            if self._left and (self._left > self.most or (self.whole_only and not whole)):
-                self._leaving = LeftOut(self._left, mask)
-                passed.append(data[begin:position])
-                begin = position + size
-            position += size
-        return b"".join((*passed, data[begin:])) if passed else data
+                self._begun = data[position:]
+                return position, size
+            begin, length, whole = header
+            if length > self.most or (length and self.whole_only and not whole):
+                self._left, self._leaving = length, LeftOut(length, _mask(data, position, begin))
+                return position, begin
+            position = begin + length
+        self._left = position - size
+        return size, size
 
     def _leave(self, leaving: LeftOut, data: bytes) -> bytes:
         """Leave out a part of a payload. It is told as soon as its beginning is known: the rest may never come."""
@@ -117,21 +125,23 @@ def gate_before(request: web.Request, most: int) -> FrameGate:
     return gate
 
 
-def _header(data: bytes, at: int) -> tuple[int, int, bytes, bool] | None:
+def _header(data: bytes, at: int, size: int) -> tuple[int, int, bool] | None:
     """Read the header of a frame (RFC 6455, 5.2); ``None`` when it is not all there.
 
-    Return its own size, the length of the payload, the mask, and whether the frame is a message by itself.
+    Return where the payload begins, how long it is, and whether the frame is a message by itself.
     """
-    if len(data) < at + 2:
+    if size < at + 2:
         return None
     first, second = data[at], data[at + 1]
-    flag = second & 0x7F
-    extended = 0 if flag < 126 else 2 if flag == 126 else 8
-    masked = second & 0x80
-    end = at + 2 + extended + (4 if masked else 0)
-    if len(data) < end:
+    length, begin = second & 0x7F, at + (6 if second & 0x80 else 2)
+    if length > 125:
+        extended = 2 if length == 126 else 8
+        begin += extended
+        length = int.from_bytes(data[at + 2 : at + 2 + extended], "big")
+    if size < begin:
         return None
-    length = int.from_bytes(data[at + 2 : at + 2 + extended], "big") if extended else flag
-    opcode = first & 0x0F
-    whole = opcode >= _CONTROL_FRAMES or (bool(first & 0x80) and opcode != 0)
-    return end - at, length, data[end - 4 : end] if masked else b"", whole
+    return begin, length, first & 0x8F > 0x80 or first & 0x08 != 0
+
+
+def _mask(data: bytes, at: int, begin: int) -> bytes:
+    return data[begin - 4 : begin] if data[at + 1] & 0x80 else b""

@@ -84,6 +84,12 @@ def test_it_is_told_as_soon_as_its_beginning_is_there() -> None:
     assert gate.left_out[0].head == b"z" * 256
 
 
+def test_any_number_of_parts_is_left_out_before_it_is_opened() -> None:
+    reader = Reader()
+    FrameGate(reader, 10).feed_data(frame(b"x", 0x01) * 20_000 + frame(b"whole"))
+    assert reader.fed == EMPTY * 20_000 + frame(b"whole")
+
+
 def test_before_it_is_opened_messages_are_short_and_whole() -> None:
     for data in (frame(b"x" * 11), frame(b"part", 0x01), frame(b"part", 0x80)):
         reader = Reader()
