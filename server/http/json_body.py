@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -19,7 +20,6 @@ from .json_texts import JsonTexts
 
 _BRACE = re.compile(rb'\s*\{("?)')
 _TAIL = 64
-_BASE64 = 64 * 1024
 Contents = tuple[list[NamedValue], list[UploadedFile]]
 
 
@@ -92,7 +92,7 @@ def _value(item: Any, texts: JsonTexts) -> NamedValue:
     value = lower.get("value")
     parts = value if isinstance(value, list) else [value]
     strings = [text for part in parts for text in _strings(part, texts)]
-    return named(_text(lower, "key", "values", "prompt", texts) or "", strings)
+    return named(texts.plain(_text(lower, "key", "values", "prompt") or ""), strings)
 
 
 def _file(item: Any, texts: JsonTexts) -> UploadedFile:
@@ -100,29 +100,35 @@ def _file(item: Any, texts: JsonTexts) -> UploadedFile:
         raise BadRequestError('Each of "files" must be an object {"name", "filename", "contentType", "data"}.')
     lower = {key.lower(): value for key, value in item.items()}
     try:
-        data = _from_base64(_text(lower, "data", "files", "aGk=", texts) or "")
+        data = _from_base64(texts.pieces(_text(lower, "data", "files", "aGk=") or ""))
     except (binascii.Error, ValueError):
         raise BadRequestError('Each of "files" must carry its bytes as base64 text in "data".') from None
+    content_type = _text(lower, "contentType", "files", "image/jpeg")
     return UploadedFile(
-        name=_text(lower, "name", "files", "image", texts) or "",
-        filename=_text(lower, "filename", "files", "a.jpg", texts) or "",
-        content_type=_text(lower, "contentType", "files", "image/jpeg", texts),
+        name=texts.plain(_text(lower, "name", "files", "image") or ""),
+        filename=texts.plain(_text(lower, "filename", "files", "a.jpg") or ""),
+        content_type=None if content_type is None else texts.plain(content_type),
         size=len(data),
         data=data,
     )
 
 
-def _from_base64(text: str) -> bytes:
-    """Decode in pieces. Raises ``ValueError``."""
-    pieces = [base64.b64decode(text[at : at + _BASE64], validate=True) for at in range(0, len(text), _BASE64)]
-    if any(len(piece) != _BASE64 // 4 * 3 for piece in pieces[:-1]):
-        raise ValueError("It ends before its end.")
-    return b"".join(pieces)
+def _from_base64(pieces: Iterable[str]) -> bytes:
+    """Decode what comes in pieces of any length. Raises ``ValueError``."""
+    decoded, rest = [], ""
+    for piece in pieces:
+        piece = rest + piece
+        whole = max(len(piece) - 1, 0) // 4 * 4  # the last four may be the end, which is padded
+        decoded.append(base64.b64decode(piece[:whole], validate=True))
+        if len(decoded[-1]) != whole // 4 * 3:
+            raise ValueError("It goes on behind its end.")
+        rest = piece[whole:]
+    return b"".join([*decoded, base64.b64decode(rest, validate=True)])
 
 
-def _text(item: dict[str, Any], name: str, of: str, example: str, texts: JsonTexts) -> str | None:
-    """Return a text of one entry, whose keys are in lower case; ``None`` when it is not given."""
+def _text(item: dict[str, Any], name: str, of: str, example: str) -> str | None:
+    """Return a text of one entry, whose keys are in lower case, as it was decoded; ``None`` when it is not given."""
     value = item.get(name.lower())
     if value is not None and not isinstance(value, str):
         raise BadRequestError(f'The "{name}" of each of "{of}" must be a text, for example "{example}".')
-    return None if value is None else well_formed(texts.plain(value))
+    return value

@@ -37,6 +37,13 @@ class JsonTexts:
         """Return the text that a decoded one stands for: most often itself."""
         return "".join(self._long.pop(text)) if text in self._long else text
 
+    def pieces(self, text: str) -> Iterator[str]:
+        """Yield the same piece by piece; each is let go of when the next one is asked for."""
+        long = self._long.pop(text, [text])
+        for number, piece in enumerate(long):
+            long[number] = ""
+            yield piece
+
     def encoded(self, value: Any) -> str:
         """Return a decoded value as JSON again."""
         text = msgspec.json.encode(value).decode()
@@ -47,11 +54,9 @@ class JsonTexts:
             if place % 2 == 0:
                 yield piece
                 continue
-            long = self._long.pop(piece)
             yield '"'
-            for number, part in enumerate(long):
+            for part in self.pieces(piece):
                 yield msgspec.json.encode(part)[1:-1].decode()
-                long[number] = ""  # it is not needed any more, and may be large
             yield '"'
 
     def _without_long(self, body: bytes | bytearray) -> Iterator[bytes]:

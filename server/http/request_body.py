@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 from aiohttp import web
@@ -30,6 +31,8 @@ _FILE_TYPES = ("image/", "audio/", "video/", "font/", "application/pdf", "applic
 _WRITE_BYTES = 1024 * 1024
 _LARGE_TEXT = 64 * 1024
 """From this size on a text is parsed in a thread."""
+_PARSERS = 2
+"""Threads for that. They share one lock with the event loop, so more of them would only hold it up."""
 
 
 class Received:
@@ -65,6 +68,7 @@ class BodyReader:
     def __init__(self, blobs: Blobs, limits: BodyLimits) -> None:
         self._blobs = blobs
         self._limits = limits
+        self._parsers = ThreadPoolExecutor(_PARSERS, thread_name_prefix="bodies")
 
     @contextlib.asynccontextmanager
     async def read(
@@ -95,7 +99,13 @@ class BodyReader:
         if kind.startswith(_FILE_TYPES) and request.can_read_body:
             raise _not_understood(kind)
         text = await whole_body(request, min(limit, self._limits.text_bytes))
-        return await _in_turn(lambda: _parse(kind, text, self._limits), len(text), received)
+        values, files = await self._parsed(lambda: _parse(kind, text, self._limits), len(text))
+        return values, [await _kept(file, received) for file in files]
+
+    async def _parsed(self, parse: Callable[[], Contents], size: int) -> Contents:
+        if size <= _LARGE_TEXT:
+            return parse()
+        return await asyncio.get_running_loop().run_in_executor(self._parsers, parse)
 
     async def _multipart(self, request: web.Request, received: Received, limit: int) -> Contents:
         if request.content_length == 0:
@@ -169,12 +179,6 @@ def _parse(kind: str, text: bytearray, limits: BodyLimits) -> Contents:
     if text:
         raise _not_understood(kind)
     return [], []
-
-
-async def _in_turn(parse: Callable[[], Contents], size: int, received: Received) -> Contents:
-    """Parse a text, a large one in a thread; files in it that are large become blobs."""
-    values, files = parse() if size <= _LARGE_TEXT else await asyncio.to_thread(parse)
-    return values, [await _kept(file, received) for file in files]
 
 
 async def _kept(file: UploadedFile, received: Received) -> UploadedFile:

@@ -13,7 +13,7 @@ from server.brokers.local.blob_folder import BlobFolder
 from server.http import request_body
 from server.http.body_limits import BodyLimits
 from server.http.multipart_form import MultipartForm
-from server.http.request_body import Received
+from server.http.request_body import BodyReader
 
 FORM = "multipart/form-data; boundary=xx"
 PART = b'--xx\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n'
@@ -64,6 +64,6 @@ async def test_a_piece_that_holds_many_parts_is_no_single_turn() -> None:
 )
 async def test_a_large_text_is_parsed_beside_the_loop(kind: str, text: Callable[[], bytes], tmp_path: Path) -> None:
     body = bytearray(text())
-    received = Received(BlobFolder(tmp_path))
-    parse = request_body._in_turn(lambda: request_body._parse(kind, body, LIMITS), len(body), received)
+    reader = BodyReader(BlobFolder(tmp_path), LIMITS)
+    parse = reader._parsed(lambda: request_body._parse(kind, body, LIMITS), len(body))
     assert await Turns().during(parse) > 10

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
+import itertools
 import json
 import re
 from typing import Any
@@ -12,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from server.http import json_shape, json_texts, urlencoded
+from server.http import json_body, json_shape, json_texts, urlencoded
 from server.http.bad_request import BadRequestError
 from server.http.body_limits import BodyLimits
 
@@ -137,3 +140,17 @@ def test_what_is_decoded_at_once_is_small() -> None:
     texts = json_texts.JsonTexts(body)
     assert len(texts.text) < 100_000
     assert through_texts(body) == json.loads(body)
+
+
+@same
+@given(text=st.text(st.sampled_from("AQg=+/* \n"), max_size=16), cuts=st.lists(st.integers(0, 16), max_size=4))
+def test_base64_is_decoded_in_pieces_as_in_one(text: str, cuts: list[int]) -> None:
+    ends = [0, *sorted(cuts), len(text)]
+    pieces = [text[start:end] for start, end in itertools.pairwise(ends)]
+    try:
+        expected = base64.b64decode(text, validate=True)
+    except binascii.Error:
+        with pytest.raises(ValueError):  # noqa: PT011  # also binascii's own
+            json_body._from_base64(pieces)
+    else:
+        assert json_body._from_base64(pieces) == expected
