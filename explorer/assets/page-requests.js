@@ -50,14 +50,19 @@ function optionsOf({ method, headers, body, cache }, signal) {
   return {
     method, cache, signal, redirect: "error", credentials: "same-origin",
     headers: headers.filter(([name]) => !KEPT_BACK.has(name.toLowerCase())),
-    body: body?.fields ? formOf(body.fields) : body,
+    body: body?.fields ? formOf(body.fields) : unbound(body),
   };
 }
 
 function formOf(fields) {
   const form = new FormData();
-  for (const field of fields) form.append(...field);
+  for (const [name, value, ...filename] of fields) form.append(name, unbound(value), ...filename);
   return form;
+}
+
+// A file that was chosen in the frame may be read by the frame's process only; its content, as a blob, by this one too.
+function unbound(value) {
+  return value instanceof File ? new Blob([value], { type: value.type }) : value;
 }
 
 /** The answer to one request: its head, then piece by piece as the page asks for more. */

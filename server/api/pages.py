@@ -23,7 +23,7 @@ _HEADERS = {
     "Cache-Control": "no-cache",  # after an upgrade no page may mix old and new files
     "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in _POLICY.items()),
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",
 }
 
 

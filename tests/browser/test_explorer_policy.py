@@ -103,4 +103,4 @@ def test_every_file_of_the_explorer_has_the_headers(counting: ServerProcess) -> 
         policy = headers["Content-Security-Policy"].split("; ")
         assert {"default-src 'self'", "object-src 'none'", "base-uri 'none'", "frame-ancestors 'self'"} <= set(policy)
         assert "unsafe" not in headers["Content-Security-Policy"]
-        assert (headers["X-Content-Type-Options"], headers["Referrer-Policy"]) == ("nosniff", "no-referrer")
+        assert (headers["X-Content-Type-Options"], headers["Referrer-Policy"]) == ("nosniff", "same-origin")

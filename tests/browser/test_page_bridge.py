@@ -248,6 +248,46 @@ def test_files_are_uploaded_and_answers_come_back_by_every_way(alpha: Frame) -> 
     assert alpha.evaluate(sizes) == [[3_000_000, 5], [3_000_000, 5], 200]
 
 
+def test_a_picture_is_chosen_shown_and_sent_by_inline_handlers(alpha: Frame, tmp_path: Path) -> None:
+    alpha.evaluate("""() => document.querySelector(".moduleui").insertAdjacentHTML("beforeend", `
+      <input id="picture" type="file" onchange="previewImage(this)">
+      <button id="detect" onclick="submitRequest('alpha', 'echo', [picture.files[0]], [['text', 'x']])
+        .then((data) => setResultsHtml(data.sizes.join()))">Detect</button>`)""")
+    picture = tmp_path / "picture.svg"
+    picture.write_text('<svg xmlns="http://www.w3.org/2000/svg" width="7" height="5"/>', encoding="utf-8")
+    alpha.locator("#picture").set_input_files(picture)
+    alpha.wait_for_function("() => imgPreview.naturalWidth === 7")
+    alpha.locator("#detect").click()
+    expect(alpha.locator("#results")).to_have_text(str(picture.stat().st_size))
+
+
+def test_only_the_document_in_the_frame_is_served(alpha: Frame, tab: Page) -> None:
+    """Neither a window that is none of the explorer's frames, nor a frame inside the page."""
+    hello = """() => {
+      const { port1, port2 } = new MessageChannel();
+      const asked = new MessageChannel();
+      window.heard = 0;
+      port1.onmessage = asked.port1.onmessage = () => { window.heard += 1; };
+      window.parent.postMessage({ type: "module-page" }, "*", [port2]);
+      const request = { type: "request", url: "/v1/alpha/echo", method: "POST", headers: [], body: null };
+      port1.postMessage(request, [asked.port2]);
+    }"""
+    tab.evaluate(hello)
+    alpha.evaluate("""() => new Promise((resolve) => {
+      const inner = document.createElement("iframe");
+      inner.onload = resolve;
+      inner.src = URL.createObjectURL(new Blob(["<p>inner"], { type: "text/html" }));
+      document.body.append(inner);
+    })""")
+    (inner,) = alpha.child_frames
+    inner.evaluate(hello.replace("window.parent.post", "window.top.post"))
+    assert (
+        alpha.evaluate("async () => (await submitRequest('alpha', 'echo', null, [['text', 'served']])).reply")
+        == "served"
+    )
+    assert [tab.evaluate("() => window.heard"), inner.evaluate("() => window.heard")] == [0, 0]
+
+
 @pytest.mark.parametrize(
     "body",
     ["new URLSearchParams({text: 'ä b'})", "new Blob(['text=%C3%A4+b'], {type: 'application/x-www-form-urlencoded'})"],
