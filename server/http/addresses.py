@@ -28,6 +28,7 @@ def address_of(text: str | None) -> Address | None:
     return mapped or address
 
 
+@functools.lru_cache(maxsize=1024)
 def network_of(text: str) -> str:
     """Return what stands for whoever has an address: of IPv6 they have the whole /64."""
     address = address_of(text)

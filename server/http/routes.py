@@ -14,11 +14,14 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from yarl import URL
 
+_ODD = re.compile(r"//|/\.|/\Z")
 Methods = dict[str, web.AbstractRoute]
 
 
 def normal_path(path: str) -> str:
     """Return a decoded path without empty and dot segments; parameters keep their spelling, so letter case stays."""
+    if path.startswith("/") and not _ODD.search(path):
+        return path
     parts: list[str] = []
     for part in path.split("/"):
         if part == "..":
@@ -34,7 +37,8 @@ class Routes(web.AbstractResource):
     def __init__(self) -> None:
         super().__init__(name="routes")
         self._plain: dict[str, Methods] = {}
-        self._patterns: list[tuple[re.Pattern[str], Methods]] = []
+        self._patterns: list[tuple[str, re.Pattern[str], Methods]] = []
+        """With what each begins, lower-case: most of them need not be tried."""
         self._routes: list[web.AbstractRoute] = []
 
     def add(self, method: str, path: str, handler: Handler) -> web.AbstractRoute:
@@ -46,7 +50,7 @@ class Routes(web.AbstractResource):
             resource = web.DynamicResource(path)
             route = resource.add_route(method, handler)
             pattern = re.compile(resource.get_info()["pattern"].pattern, re.IGNORECASE)
-            self._patterns.append((pattern, {method: route}))
+            self._patterns.append((path.partition("{")[0].lower(), pattern, {method: route}))
         self._routes.append(route)
         return route
 
@@ -54,7 +58,7 @@ class Routes(web.AbstractResource):
         """Add the files of a folder; return their routes."""
         routes = list(resource)
         pattern = re.compile(f"{re.escape(prefix)}/(?P<filename>.+)", re.IGNORECASE)
-        self._patterns.append((pattern, {route.method: route for route in routes}))
+        self._patterns.append((f"{prefix}/".lower(), pattern, {route.method: route for route in routes}))
         self._routes.extend(routes)
         return routes
 
@@ -77,11 +81,12 @@ class Routes(web.AbstractResource):
         return None
 
     def _fitting(self, path: str) -> Iterator[tuple[dict[str, str], Methods]]:
-        plain = self._plain.get(path.lower())
+        lower = path.lower()
+        plain = self._plain.get(lower)
         if plain is not None:
             yield {}, plain
-        for pattern, methods in self._patterns:
-            found = pattern.fullmatch(path)
+        for beginning, pattern, methods in self._patterns:
+            found = pattern.fullmatch(path) if lower.startswith(beginning) else None
             if found is not None:
                 yield found.groupdict(), methods
 
