@@ -10,12 +10,13 @@ import contextlib
 import errno
 import os
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
-from .hosting.process.leftovers import living_server
+from .hosting.process.leftovers import living_server, unreadable_notes
 from .private_files import FILE_MODE, private_folder, replace_file
 from .set_aside import only_file
 
@@ -80,6 +81,21 @@ def running_server(path: Path) -> str:
     """Return the address of the server that uses a data folder; empty when there is none."""
     noted = _noted(path) if occupied_by_another(path) else None
     return "" if noted is None else noted.address
+
+
+@contextlib.contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Keep servers out of a data folder for a moment, and change nothing in it. Raises ``Timeout`` and ``OSError``."""
+    lock = _locked(path / LOCK_NAME, PATIENCE_SECONDS)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def damaged_notes(path: Path) -> list[str]:
+    """Return what servers have noted in a data folder about their launches and nobody can read, in words."""
+    return unreadable_notes(path)
 
 
 def occupied_by_another(path: Path) -> str:

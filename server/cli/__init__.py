@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 
 from ..config import add_flags
-from . import keys, modules
+from . import check, keys, modules
 
-_SUBCOMMANDS = (keys, modules)
+_SUBCOMMANDS = (keys, check, modules)
 """In the order of ``--help``."""
 
 

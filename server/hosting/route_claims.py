@@ -31,16 +31,28 @@ class RouteClaims:
 
     def load(self) -> dict[str, list[str]]:
         """Return what is on disk; nothing when there is none, or none that can be read: that is set aside."""
-        try:
-            self.saved = msgspec.json.decode(read_if_there(self._path) or b"{}", type=dict[str, list[str]])
-        except (msgspec.DecodeError, RecursionError, IsADirectoryError) as error:
+        if why := self.unreadable():
             with contextlib.suppress(OSError):
                 aside = set_aside(self._path).name
-                text = "which of two modules had a route first is decided anew"
-                self.damaged = f"{self._path} cannot be read: {error}. It is now {aside}; {text}."
+                self.damaged = f"{why} It is now {aside}; which of two modules had a route first is decided anew."
+        try:
+            self.saved = self._read()
         except OSError as error:
             self._hidden = error
         return _copy(self.saved)
+
+    def unreadable(self) -> str:
+        """Return why what is on disk says nothing to anybody; empty when it does, or when nobody can tell."""
+        try:
+            self._read()
+        except (msgspec.DecodeError, RecursionError, IsADirectoryError) as error:
+            return f"{self._path} cannot be read: {error}."
+        except OSError:
+            return ""
+        return ""
+
+    def _read(self) -> dict[str, list[str]]:
+        return msgspec.json.decode(read_if_there(self._path) or b"{}", type=dict[str, list[str]])
 
     def save(self, claims: Mapping[str, list[str]]) -> None:
         """Write the claims. Raises ``OSError``, also when nobody could read what is there: it is not written over."""

@@ -1,7 +1,8 @@
-"""The kill loop: SIGKILL the server, the module or both at random moments under load, and count what is lost.
+"""The kill loop: kill, freeze and stop the server, its module or both at random moments under load, on a disk that is
+slow at times, and change bytes of what it left; count what is lost.
 
-``python -m tests.chaos.kill_loop --iterations 200 [--seed 1]`` prints a table; exit status 1 when anything was lost,
-repeated, mixed up or left without an end.
+``python -m tests.chaos.kill_loop --iterations 200 [--seed 1]`` prints a table; exit status 1 when anything was lost
+that the log does not name, repeated, mixed up, left without an end, or cut off and shown as whole.
 """
 
 from __future__ import annotations
@@ -18,12 +19,25 @@ from typing import Any
 
 import aiohttp
 
+from tests.support.chaos_damage import damage, named_in, pause, slow_disk
 from tests.support.chaos_load import Load
 from tests.support.chaos_server import ChaosServer
 
 DRAIN_SECONDS = 180.0
 FLOWING = 15
 """Events that must have arrived since the last kill: then the load flows."""
+VICTIMS = {
+    "server": 30,
+    "module": 20,
+    "both": 12,
+    "server twice": 6,
+    "server frozen": 6,
+    "module frozen": 6,
+    "server stopped": 6,
+    "disk slow": 7,
+    "data damaged": 7,
+}
+"""What is done, and how often among a hundred times."""
 MOST_MODULE_KILLS = 3
 """In a row, without a kill of the server: after five the server would rightly give the module up."""
 
@@ -42,17 +56,49 @@ class KillLoop:
         """Let the load flow, then kill something at a random moment, and bring the server back."""
         await self.load.wait_for_events(FLOWING, 120)
         await asyncio.sleep(self._dice.uniform(0, 1.0))
-        victim = self._dice.choices(["server", "module", "both", "server twice"], [45, 25, 20, 10])[0]
+        victim = self._dice.choices(list(VICTIMS), list(VICTIMS.values()))[0]
         if victim == "module" and self._module_kills >= MOST_MODULE_KILLS:
             victim = "server"
         self.kills[victim] += 1
         self._module_kills = self._module_kills + 1 if victim == "module" else 0
-        await asyncio.to_thread(self._kill, victim)
+        await asyncio.to_thread(self._do, victim)
 
-    def _kill(self, victim: str) -> None:
+    def _do(self, victim: str) -> None:
         if victim == "module":
             self.chaos.kill_module()
-            return
+        elif victim.endswith("frozen"):
+            self.chaos.freeze(self._dice.uniform(0, 3.0), module=victim.startswith("module"))
+        elif victim == "server stopped":
+            self.chaos.stop_server()
+            self.chaos.start()
+        elif victim == "disk slow":
+            self._slow_down()
+        elif victim == "data damaged":
+            self._damage()
+        else:
+            self._kill(victim)
+
+    def _slow_down(self) -> None:
+        """The disk does not answer for a while, and in half of the cases something dies meanwhile."""
+        dies = self._dice.choice(["", "", "module", "server"])
+        with slow_disk(self.chaos.records):
+            pause(self._dice, 1.5)
+            if dies == "module":
+                self.chaos.kill_module()
+                pause(self._dice, 1.0)
+            elif dies == "server":
+                self.chaos.kill_server()
+        if dies == "server":
+            self.chaos.start()
+
+    def _damage(self) -> None:
+        self.chaos.kill_server()
+        sort = damage(self.chaos.records, self._dice)
+        self.kills[f"data damaged: {sort or 'nothing there'}"] += 1
+        self.chaos.start()
+        self.load.named |= named_in(self.chaos.server.output)
+
+    def _kill(self, victim: str) -> None:
         if victim == "both" and self._dice.random() < 0.5:
             self.chaos.kill_module()
             time.sleep(self._dice.uniform(0, 0.06))
@@ -85,13 +131,13 @@ async def run(folder: Path, iterations: int, seed: int) -> tuple[dict[str, Any],
         rows, faults = judge(load, records)
     left = chaos.module_pids()
     faults += [f"process {pid} was left behind" for pid in left]
-    kills = {f"kills of {victim}": count for victim, count in sorted(loop.kills.items())}
+    kills = {f"times: {victim}": count for victim, count in sorted(loop.kills.items())}
     return {"iterations": iterations, **kills, **rows, "processes left behind": len(left)}, faults
 
 
 def judge(load: Load, records: dict[str, dict[str, Any]]) -> tuple[dict[str, Any], list[str]]:
     """Return the rows about commands and events, and a line for every fault."""
-    followers = load.followers
+    followers = {command_id: one for command_id, one in load.followers.items() if command_id not in load.named}
     endless = [record for record in records.values() if record["ended_at"] is None]
     faults = [fault for follower in followers.values() for fault in follower.faults] + load.faults
     faults += [f"{record['id']} is still {record['state']}" for record in endless]
@@ -101,7 +147,8 @@ def judge(load: Load, records: dict[str, dict[str, Any]]) -> tuple[dict[str, Any
     faults += [f"{command_id} was accepted and is not known" for command_id in unknown]
     rows: dict[str, Any] = {
         "accepted": load.counts.pop("accepted", 0),
-        "accepted, but the answer was cut off": len(records.keys() - followers.keys()),
+        "accepted, but the answer was cut off": len(records.keys() - load.followers.keys()),
+        "named in the log as damaged": len(load.named & load.followers.keys()),
         **{f"ended: {end}": count for end, count in sorted(load.ends.items())},
         "without an end": len({record["id"] for record in endless} | set(unended) | set(unknown)),
         "redelivered": sum(1 for follower in followers.values() if follower.deliveries > 1),
@@ -110,6 +157,7 @@ def judge(load: Load, records: dict[str, dict[str, Any]]) -> tuple[dict[str, Any
         "duplicated": sum(follower.duplicated for follower in followers.values()),
         "foreign": sum(follower.foreign for follower in followers.values()) + load.counts.pop("foreign", 0),
     }
+    rows["cut off and shown as whole"] = sum("looks whole" in fault for fault in load.faults)
     return {**rows, **dict(sorted(load.counts.items()))}, faults
 
 
@@ -121,7 +169,7 @@ def table(rows: dict[str, Any]) -> str:
 
 def failed(rows: dict[str, Any]) -> bool:
     """Whether anything is there that must not be."""
-    names = ("without an end", "lost", "duplicated", "foreign", "processes left behind")
+    names = ("without an end", "lost", "duplicated", "foreign", "processes left behind", "cut off and shown as whole")
     return any(rows[name] for name in names)
 
 

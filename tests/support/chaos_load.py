@@ -28,6 +28,8 @@ class Load:
         self.counts: Counter[str] = Counter()
         self.ends: Counter[str] = Counter()
         self.faults: list[str] = []
+        self.named: set[str] = set()
+        """Commands of which the server has said that something is lost: all of it may be, but not pass for whole."""
         self._dice = dice
         self._made = 0
         self._stopping = False
@@ -120,6 +122,8 @@ class Load:
 
     async def _follow(self, command_id: str, follower: Follower) -> None:
         while follower.end is None:
+            if command_id in self.named and await self._is_over(command_id):
+                return
             try:
                 async for seq, kind, data in self._stream(command_id, follower.last_seq):
                     follower.take(seq, kind, data)
@@ -129,6 +133,10 @@ class Load:
                 await asyncio.sleep(PAUSE)
             if follower.end is None:
                 self.counts["came back"] += 1
+
+    async def _is_over(self, command_id: str) -> bool:
+        record = await self._get(f"/v1/commands/{command_id}")
+        return record.get("ended_at", 0) is not None
 
     async def _stream(self, command_id: str, after: int) -> AsyncIterator[tuple[int, str, dict[str, Any]]]:
         headers = {"Accept": "text/event-stream", "Last-Event-ID": str(after)}
@@ -151,6 +159,11 @@ class Load:
         """What the server keeps must be what was seen: its record, its text and its events."""
         record = await self._get(f"/v1/commands/{command_id}")
         kept = await self._get(f"/v1/commands/{command_id}/events?after=0")
+        if command_id in self.named:
+            if record.get("state") == "completed" and record["text"] != follower.expected:
+                self.faults.append(f"{follower.name} looks whole, with {(record['text'] or '')[-40:]!r} at its end")
+            self.ends[f"{record.get('state', 'set aside')}, named as damaged"] += 1
+            return
         if "state" not in record:
             follower.faults.append(f"{follower.name} is not known any more: {record}")
             follower.lost += 1

@@ -45,6 +45,23 @@ class ChaosServer:
         """SIGKILL the server process alone."""
         self.server.kill()
 
+    def stop_server(self) -> None:
+        """SIGTERM: it lets what is quick end, and tells the module to stop."""
+        self.server.stop()
+
+    def freeze(self, seconds: float, *, module: bool) -> None:
+        """SIGSTOP the server or its module, and let it go on after that long."""
+        assert self.server.process is not None
+        pids = self.module_pids() if module else [self.server.process.pid]
+        _signal_all(pids, signal.SIGSTOP)
+        time.sleep(seconds)
+        _signal_all(pids, signal.SIGCONT)
+
+    @property
+    def records(self) -> Path:
+        """Where the server keeps its records."""
+        return self.server.folder / "data" / "records"
+
     def kill_module(self) -> int:
         """SIGKILL every process of the module, and return how many there were."""
         killed = 0
@@ -77,6 +94,12 @@ class ChaosServer:
     def _start_in_vain(self) -> None:
         with contextlib.suppress(AssertionError):  # it is killed before it listens
             self.start()
+
+
+def _signal_all(pids: list[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 def _add_idempotent_route(settings: Path) -> None:

@@ -1,8 +1,13 @@
-"""The life of a command, explored by Hypothesis: any order of submit, claim, write, finish, cancel, kill, restart."""
+"""The life of a command, explored by Hypothesis: any order of submit, claim, write, finish, cancel, kill, restart.
+
+The disk refuses writes at times, and at times it does not answer: then several things happen to one command at once,
+one of their callers goes away, and the server may be killed.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 import tempfile
 from collections.abc import Coroutine
@@ -27,14 +32,16 @@ from server.brokers.local.broker import LocalBroker
 from server.commands.command import Command, CommandState, Payload
 from server.commands.control import CANCEL
 from server.commands.dispatcher import Dispatcher, DispatchSettings
-from server.commands.errors import QueueFullError, UnknownCommandError
+from server.commands.errors import CommandError, QueueFullError, StorageError, UnknownCommandError
 from server.commands.reply_buffer import Event, EventKind, NewEvent
 from server.commands.routing import Route
 from server.commands.workers import Room, Worker
+from tests.support.slow_disk import SlowDisk
 
 OWNERS = ("ann", "bob")
 PICK = st.integers(0, 997)
 """Which of the commands there are, counted in the order they were accepted."""
+WORKS = st.lists(st.sampled_from(("submit", "cancel", "start", "finish", "return", "lose")), min_size=2, max_size=4)
 T = TypeVar("T")
 
 
@@ -54,6 +61,17 @@ def numbers_of_deliveries(events: list[Event]) -> list[list[int]]:
         elif event.n:
             deliveries[-1].append(event.n)
     return deliveries
+
+
+async def some_turns() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def ended(tasks: list[asyncio.Task[None]]) -> None:
+    """Wait until all have ended, as they may: refused, or because their caller went away."""
+    for outcome in await asyncio.gather(*tasks, return_exceptions=True):
+        assert outcome is None or isinstance(outcome, (CommandError, asyncio.CancelledError)), repr(outcome)
 
 
 class CommandLife(RuleBasedStateMachine):
@@ -79,7 +97,8 @@ class CommandLife(RuleBasedStateMachine):
         self.workers = [self.new_worker(), self.new_worker()]
 
     def open(self) -> None:
-        self.broker = LocalBroker(self.folder / "records", BlobFolder(self.folder / "spool"))
+        self.disk = SlowDisk(self.folder / "records")
+        self.broker = LocalBroker(self.folder / "records", BlobFolder(self.folder / "spool"), store=self.disk)
         self.run(self.broker.open())
         self.dispatcher = Dispatcher(self.broker, DispatchSettings(queue_length=6, cancel_deadline=3600))
 
@@ -93,6 +112,8 @@ class CommandLife(RuleBasedStateMachine):
             command = self.run(self.dispatcher.submit(route(long, idempotent), owner, Payload()))
         except QueueFullError:
             assert sum(1 for c in self.commands() if c.state is CommandState.QUEUED) >= 6
+            return
+        except StorageError:
             return
         self.accepted[command.command_id] = owner
         if command.long:
@@ -182,9 +203,53 @@ class CommandLife(RuleBasedStateMachine):
                 assert after.ended
         self.workers[index] = self.new_worker()
 
+    @rule(times=st.integers(1, 2))
+    def disk_refuses(self, times: int) -> None:
+        """The next writes fail; what was accepted goes on all the same."""
+        self.disk.refusing = times
+
+    @rule(works=WORKS, pick=PICK, leaving=st.integers(0, 5), killed=st.booleans())
+    def all_at_once(self, works: list[str], pick: int, leaving: int, killed: bool) -> None:
+        """While the disk does not answer, several things happen to one command; one of their callers goes away."""
+        with contextlib.suppress(StorageError):
+            self.run(self.broker.flush())
+        self.disk.shut()
+        tasks = [self.loop.create_task(self.work(name, pick)) for name in works]
+        self.run(some_turns())
+        if leaving < len(tasks):
+            tasks[leaving].cancel()
+            self.run(some_turns())
+        if killed:
+            self.kill(tasks)
+        self.disk.gate.set()
+        self.run(ended(tasks))
+
+    async def work(self, name: str, pick: int) -> None:
+        """Do one thing to the command that ``pick`` chooses, or to its worker."""
+        running = self.pick_running(pick)
+        if name == "submit":
+            command = await self.dispatcher.submit(route(True, pick % 2 == 0), "ann", Payload())
+            self.accepted[command.command_id] = "ann"
+            self.long.add(command.command_id)
+        elif name == "cancel" and self.accepted:
+            command_id = list(self.accepted)[pick % len(self.accepted)]
+            await self.dispatcher.cancel(command_id, self.accepted[command_id])
+        elif running is not None:
+            worker, command_id = running
+            if name == "start":
+                await self.dispatcher.started_long(worker, command_id, "CPU")
+            elif name == "finish":
+                await self.dispatcher.finish(worker, command_id, True, msgspec.Raw(b'{"success":true}'))
+            elif name == "return":
+                await self.dispatcher.put_back(worker, command_id)
+            elif name == "lose":
+                self.workers[self.workers.index(worker)] = self.new_worker()
+                await self.dispatcher.worker_gone(worker, "killed")
+
     @precondition(lambda self: bool(self.long))
     @rule()
     def restart_server(self) -> None:
+        self.disk.refusing = 0
         self.run(self.broker.flush())
         self.run(self.dispatcher.close())
         known = {c.command_id: c for c in self.commands() if c.long}
@@ -204,13 +269,21 @@ class CommandLife(RuleBasedStateMachine):
     @rule()
     def kill_server(self) -> None:
         """At any moment, whatever is on its way to disk: what was seen is there again, under the same numbers."""
-        seen = {c.command_id: self.events(c.command_id) for c in self.commands() if c.long}
+        self.kill([])
+
+    def kill(self, tasks: list[asyncio.Task[None]]) -> None:
+        """Go on with what is on disk now, while ``tasks`` were under way."""
+        told = [c.command_id for c in self.commands() if c.long and c.command_id in self.accepted]
+        seen = {command_id: self.events(command_id) for command_id in told}
         killed, left = self.folder, Path(tempfile.mkdtemp())
         shutil.copytree(killed, left, dirs_exist_ok=True)
+        self.disk.gate.set()
+        self.run(ended(tasks))
         self.run(self.dispatcher.close())
         self.run(self.broker.close())
         self.folder = left
         self.open()
+        assert self.broker.damaged == []
         self.run(self.dispatcher.recover([]))
         shutil.rmtree(killed)
         for command_id, events in seen.items():
@@ -245,6 +318,8 @@ class CommandLife(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """At the end every command can still be brought to its end."""
+        self.disk.gate.set()
+        self.disk.refusing = 0
         for worker in self.workers:
             self.run(self.dispatcher.worker_gone(worker, "stopped"))
         for command in self.commands():

@@ -138,7 +138,7 @@ class LocalBroker:
             entry = Entry(stored.command, stored.payload, self._reply_bytes)
             for event in stored.events:
                 entry.buffer.restore(event)
-            entry.chunks = stored.chunks
+            entry.chunks, entry.stored_seq = stored.chunks, len(stored.events)
             entry.payload_stored = True
             self._entries[stored.command.command_id] = entry
         for line in journal:

@@ -29,6 +29,8 @@ class Entry:
         self.payload_stored = False
         self.chunks = 0
         """How many batches of events the store has."""
+        self.stored_seq = 0
+        """The number of the last event that the store has."""
         self.changed = Waiting()
         self.passed = Waiting()
         """For who waits for a milestone only: most events of a buffer are none."""

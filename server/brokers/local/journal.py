@@ -8,6 +8,7 @@ last moments.)
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import zlib
 from pathlib import Path
@@ -28,7 +29,7 @@ class JournalLine(msgspec.Struct, frozen=True, array_like=True):
     event: Event
 
 
-_ID = re.compile(rb"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_ID = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(JournalLine).decode
 
@@ -60,16 +61,12 @@ class Journal:
         """Return the lines of a file. One with lines that cannot be read is kept, under another name."""
         if not path.exists():
             return []
-        raw_lines = path.read_bytes().split(b"\n")
-        lines, unreadable = [], []
-        for raw in raw_lines[:-1]:
-            line = _decoded(raw)
-            lines += [line] if line else []
-            unreadable += [raw] if raw and not line else []
-        if (last := _decoded(raw_lines[-1])) is not None:  # otherwise a kill cut it off, before anybody saw its event
-            lines.append(last)
+        data = path.read_bytes()
+        lines, unreadable, cut_off = read_lines(data)
+        if cut_off:  # else it would stand in the middle at the next start
+            os.truncate(path, len(data) - cut_off)
         if unreadable:
-            about = sorted({found[0].decode() for raw in unreadable if (found := _ID.search(raw))})
+            about = ids_in(unreadable)
             aside = set_aside(path)
             with open(path, "wb", opener=opener) as file:
                 file.writelines(_encoded(line) for line in lines)
@@ -103,14 +100,37 @@ class Journal:
             self._other_is_empty = True
 
 
+def read_lines(data: bytes) -> tuple[list[JournalLine], list[bytes], int]:
+    """Return the lines, those that cannot be read, and how many bytes at the end are one that a kill cut off.
+
+    Of that one nobody has seen the event: it is shown after its line is written.
+    """
+    lines, unreadable = [], []
+    raw_lines = data.split(b"\n")
+    for raw in raw_lines[:-1]:
+        line = _decoded(raw)
+        lines += [line] if line else []
+        unreadable += [raw] if raw and not line else []
+    last = _decoded(raw_lines[-1])
+    lines += [last] if last else []
+    return lines, unreadable, 0 if last else len(raw_lines[-1])
+
+
+def ids_in(unreadable: list[bytes]) -> list[str]:
+    """Return the ids of the commands that these lines may be of."""
+    return sorted({found.decode() for raw in unreadable for found in _ID.findall(raw)})
+
+
 def _encoded(line: JournalLine) -> bytes:
+    """The id stands there twice, so that of a damaged line it can still be said whose it was."""
     text = _encode(line)
-    return b"\n%08x %s\n" % (zlib.crc32(text), text)
+    return b"\n%08x %s %s\n" % (zlib.crc32(text), line.command_id.encode(), text)
 
 
 def _decoded(raw: bytes) -> JournalLine | None:
     """Return a line; ``None`` when it is not as it was written. Those of earlier versions have no checksum."""
     checksum, _, text = (b"", b"", raw) if raw.startswith(b"[") else raw.partition(b" ")
+    text = text.partition(b" ")[2] if checksum else text
     with contextlib.suppress(msgspec.DecodeError, RecursionError):
         if (not checksum or checksum == b"%08x" % zlib.crc32(text)) and is_sound((line := _decode(text)).event):
             return line

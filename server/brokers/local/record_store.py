@@ -212,9 +212,13 @@ def life_row(moment: SignOfLife) -> Row:
     return LIFE, msgspec.to_builtins(moment)
 
 
-def command_row(command: Command) -> Row:
-    """Return the row of a record. The result is kept as the text the module sent: the same byte for byte."""
+def command_row(command: Command, last_seq: int) -> Row:
+    """Return the row of a record, which says up to which number its events are in the store with it.
+
+    The result is kept as the text the module sent: the same byte for byte.
+    """
     row: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(command, result=None))
+    row["last_seq"] = last_seq
     row["result"] = None if command.result is None else bytes(command.result).decode()
     return f"command:{command.command_id}", row
 

@@ -100,7 +100,7 @@ def _whole(command_id: str, part: _Parts) -> StoredCommand:
     """Put a command together. Raises ``ValueError`` and its like when something of it is not as it was written."""
     if part.record is None:
         raise ValueError("its record is missing")
-    command = _command(_value(part.record))
+    command, last_seq = _command(_value(part.record))
     if command.command_id != command_id:
         raise ValueError(f"its record is of command {command.command_id}")
     events: list[Event] = []
@@ -112,6 +112,8 @@ def _whole(command_id: str, part: _Parts) -> StoredCommand:
         raise ValueError("an event of its reply is not as it was written")
     if [event.seq for event in events] != list(range(1, len(events) + 1)):
         raise ValueError("its reply has a gap")
+    if len(events) < last_seq:
+        raise ValueError("the end of its reply is missing")
     return StoredCommand(command, _payload(command, part.payload), events, len(part.chunks))
 
 
@@ -130,11 +132,12 @@ def _value(row: StoredRow) -> Any:
     return row.value
 
 
-def _command(row: dict[str, Any]) -> Command:
-    result = row.pop("result", None)
+def _command(row: dict[str, Any]) -> tuple[Command, int]:
+    """Return a record, and up to which number its events must be there; earlier versions have not noted that."""
+    result, last_seq = row.pop("result", None), row.pop("last_seq", 0)
     command = msgspec.convert(row, Command)
     command.result = None if result is None else msgspec.Raw(result.encode())
-    return command
+    return command, int(last_seq)
 
 
 def _life(row: StoredRow) -> SignOfLife | None:

@@ -132,6 +132,7 @@ class Writer:
             raise
         for entry, events, version in taken:
             entry.chunks += 1 if events else 0
+            entry.stored_seq = events[-1].seq if events else entry.stored_seq
             entry.saved = max(entry.saved, version)
             entry.payload_stored = True
 
@@ -152,7 +153,8 @@ class Writer:
 
 def _rows(entry: Entry, events: list[Event]) -> list[Row]:
     command = entry.latest
-    rows = [command_row(command)] if entry.unsaved or not entry.payload_stored else []
+    last_seq = events[-1].seq if events else entry.stored_seq
+    rows = [command_row(command, last_seq)] if entry.unsaved or not entry.payload_stored else []
     if not entry.payload_stored:
         rows.append(payload_row(command.command_id, entry.payload))
     if events:

@@ -140,6 +140,17 @@ def living_server(data_dir: Path) -> int | None:
     return None
 
 
+def unreadable_notes(data_dir: Path) -> list[str]:
+    """Return the notes about launches that say nothing to anybody, in words."""
+    found = []
+    for path in sorted((data_dir / _FOLDER).glob("*.json")):
+        try:
+            _decoded(path)
+        except (OSError, *_UNREADABLE) as error:
+            found.append(f"{path} cannot be read: {error}.")
+    return found
+
+
 def _decoded(path: Path) -> Launched:
     """Return a note. Raises ``OSError``, and what ``_UNREADABLE`` names when it is no note."""
     return msgspec.json.decode(path.read_bytes(), type=Launched)
