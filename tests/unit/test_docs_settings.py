@@ -17,7 +17,7 @@ ROWS = dict(
 
 def meant(text: str) -> object:
     """The value that a cell of the table stands for."""
-    text = text.strip().strip("`")
+    text = text.partition(":")[0].strip().strip("`")
     number, _, unit = text.partition(" ")
     if text == "none":
         return None
