@@ -60,7 +60,13 @@ class App:
         self.workers = WorkerRegistry()
         blobs = BlobFolder(settings.data_dir / "uploads", settings.max_uploads_bytes)
         clock = Clock()
-        self.broker = LocalBroker(settings.data_dir / "records", blobs, settings.reply_bytes, clock)
+        self.broker = LocalBroker(
+            settings.data_dir / "records",
+            blobs,
+            settings.reply_bytes,
+            clock,
+            reply_text_memory=settings.reply_text_memory,
+        )
         limits = DispatchSettings(queue_length=settings.queue_length, cancel_deadline=settings.cancel_deadline)
         self.dispatcher = Dispatcher(self.broker, limits, clock)
         self.host = ModuleHost(settings, self.dispatcher, self.workers, self.routes, self.log)

@@ -65,6 +65,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     queue_timeout: float = 3600.0
     cancel_deadline: float = 10.0
     reply_bytes: int = 4 * 1024 * 1024
+    reply_text_memory: int = 256 * 1024
     reply_retention: float = 600.0
     result_retention: float = 86400.0
     drain: float = 5.0

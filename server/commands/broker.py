@@ -104,8 +104,8 @@ class Broker(Protocol):
         ``None``: the command is unknown.
         """
 
-    async def reply(self, command_id: str) -> Reply | None:
-        """Return text and fields so far; ``None`` when the command is unknown."""
+    async def reply(self, command_id: str, text: bool = True) -> Reply | None:
+        """Return text and fields so far; ``None`` when the command is unknown. ``text``: whether it is asked for."""
 
     async def last_n(self, command_id: str) -> int:
         """Return the highest module-side event number that arrived."""

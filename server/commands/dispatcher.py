@@ -127,9 +127,9 @@ class Dispatcher:
         """Return the commands of all owners."""
         return [command for command in await self._broker.records() if not command.control]
 
-    async def reply(self, command_id: str) -> Reply:
-        """Return text and fields so far."""
-        reply = await self._broker.reply(command_id)
+    async def reply(self, command_id: str, text: bool = True) -> Reply:
+        """Return text and fields so far. ``text``: whether the text is asked for."""
+        reply = await self._broker.reply(command_id, text)
         if reply is None:
             raise UnknownCommandError(command_id)
         return reply
@@ -533,8 +533,8 @@ class Dispatcher:
 
     async def _may_run_again(self, command: Command) -> bool:
         """Redelivery is invisible only when no text was delivered; otherwise the route must allow it."""
-        reply = await self._broker.reply(command.command_id)
-        return command.idempotent or reply is None or not reply.text
+        reply = await self._broker.reply(command.command_id, False)
+        return command.idempotent or reply is None or not reply.text_length
 
 
 def _is_object(output: msgspec.Raw) -> bool:

@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from .reply_text import ReplyText
+
 
 class EventKind(str, enum.Enum):
     """What an event of a reply buffer says."""
@@ -50,11 +52,12 @@ class EventPage(msgspec.Struct, frozen=True):
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """What a poll shows: the text so far (``None`` when the module writes none) and the fields so far."""
+    """What a poll shows: the text so far (``None``: the module writes none, or nobody asked) and the fields so far."""
 
     text: str | None
     fields: dict[str, Any]
     last_seq: int
+    text_length: int
 
 
 class ReplyBuffer:
@@ -65,13 +68,12 @@ class ReplyBuffer:
     command is delivered again, text, fields and the module's numbers begin anew.
     """
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int, text: ReplyText | None = None) -> None:
         self._events: list[Event] = []
         self._sizes: list[int] = []
         self._bytes = 0
         self._max_bytes = max_bytes
-        self._text: list[str] = []
-        self._has_text = False
+        self.text = text or ReplyText()
         self._fields: dict[str, Any] = {}
         self.last_seq = 0
         self.last_n = 0
@@ -104,14 +106,11 @@ class ReplyBuffer:
         self._drop(len(self._events) - 1)
 
     def reply(self) -> Reply:
-        """Return text and fields so far."""
-        if len(self._text) > 1:
-            self._text = ["".join(self._text)]
-        text = "".join(self._text) if self._has_text else None
-        return Reply(text, dict(self._fields), self.last_seq)
+        """Return the fields so far, and how long the text is."""
+        return Reply(None, dict(self._fields), self.last_seq, self.text.length)
 
     def _begin_anew(self) -> None:
-        self._text, self._has_text = [], False
+        self.text.clear()
         self._fields = {}
         self.last_n = 0
 
@@ -121,8 +120,7 @@ class ReplyBuffer:
         if event.kind is EventKind.STARTED:
             self._begin_anew()
         if event.kind is EventKind.DELTA:
-            self._has_text = True
-            self._text.append(event.data)
+            self.text.add(event.data)
             size = len(event.data) + 64
         else:
             if event.kind is EventKind.FIELDS:

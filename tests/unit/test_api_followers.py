@@ -105,4 +105,4 @@ def test_events_are_found_by_their_number_wherever_they_are() -> None:
     assert buffer.after(10**15) == ([], False, False)
     buffer.trim()
     assert [event.seq for event in buffer.after(0)[0]] == [1000]
-    assert buffer.reply().text == "".join(f"{number:03d}" for number in range(1, 1001))
+    assert buffer.text.so_far().read() == "".join(f"{number:03d}" for number in range(1, 1001))

@@ -68,7 +68,7 @@ class CommandPolls:
 
     async def _status(self, command: Command, after: int | None, received: float) -> web.Response:
         """With ``after``, ``reply`` is only the text of later events, and ``lastSeq`` says where to go on."""
-        reply = await self._dispatcher.reply(command.command_id)
+        reply = await self._dispatcher.reply(command.command_id, text=after is None)
         new = None if after is None else await self._new_text(command, after)
         body: dict[str, Any] = {"success": True, **reply.fields}
         if reply.text is not None:

@@ -101,15 +101,15 @@ class CommandRoutes:
             "created_at": shown(command.created_at),
             "started_at": shown(command.started_at),
             "ended_at": shown(command.ended_at),
-            "text_length": len((await self._reply(command)).text or ""),
+            "text_length": (await self._reply(command, text=False)).text_length,
         }
 
-    async def _reply(self, command: Command) -> Reply:
+    async def _reply(self, command: Command, text: bool = True) -> Reply:
         """Text and fields so far; nothing of a command that was forgotten while others were looked at."""
         try:
-            return await self._dispatcher.reply(command.command_id)
+            return await self._dispatcher.reply(command.command_id, text)
         except UnknownCommandError:
-            return Reply(None, {}, 0)
+            return Reply(None, {}, 0, 0)
 
 
 def _states(request: web.Request) -> frozenset[CommandState]:

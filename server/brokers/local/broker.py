@@ -17,7 +17,8 @@ from ...commands.broker import Claim, OnEvent, OnUnwritable
 from ...commands.clock import Clock
 from ...commands.command import Change, Command, CommandState, Payload
 from ...commands.errors import QueueFullError, StorageError
-from ...commands.reply_buffer import EventKind, EventPage, NewEvent, Reply
+from ...commands.reply_buffer import EventKind, EventPage, NewEvent, Reply, ReplyBuffer
+from ...commands.reply_text import ReplyText
 from ...commands.whole import begin
 from ...commands.workers import Room
 from .entry import Entry
@@ -25,6 +26,7 @@ from .fair_queue import FairQueue
 from .journal import Journal
 from .record_store import RecordStore
 from .recovery import mend, missing_end, replay
+from .text_folder import TextFolder
 from .writer import Writer
 
 RETRY_AFTER_SECONDS = 5
@@ -104,11 +106,14 @@ class LocalBroker:
         reply_bytes: int = 4 * 1024 * 1024,
         clock: Clock | None = None,
         store: RecordStore | None = None,
+        reply_text_memory: int = 256 * 1024,
     ) -> None:
         self._clock = clock or Clock()
         self._writer = Writer(store or RecordStore(folder), Journal(folder))
         self._blobs = blobs
         self._reply_bytes = reply_bytes
+        self._text_memory = reply_text_memory
+        self._texts = TextFolder(folder / "texts")
         self._entries: dict[str, Entry] = {}
         self._queues: dict[str, _Queue] = {}
         self._tell: OnEvent = lambda command, event: None
@@ -132,10 +137,11 @@ class LocalBroker:
     async def open(self) -> None:
         """Read the records back; commands that were still queued are queued again."""
         records, journal = await self._writer.open()
+        await asyncio.to_thread(self._texts.open)
         if self._writer.last_sign_of_life is not None:
             self._clock.go_on(self._writer.last_sign_of_life)
         for stored in records:
-            entry = Entry(stored.command, stored.payload, self._reply_bytes)
+            entry = self._new_entry(stored.command, stored.payload)
             for event in stored.events:
                 entry.buffer.restore(event)
             entry.chunks, entry.stored_seq = stored.chunks, len(stored.events)
@@ -167,7 +173,7 @@ class LocalBroker:
     async def submit(self, command: Command, payload: Payload, limit: int) -> int:
         """See the port."""
         queue = self._queue(command.queue)
-        entry = Entry(command, payload, self._reply_bytes)
+        entry = self._new_entry(command, payload)
         if command.control and command.worker_id is not None:
             self._entries[command.command_id] = entry
             queue.control.setdefault(command.worker_id, deque()).append(command.command_id)
@@ -268,10 +274,19 @@ class LocalBroker:
             await entry.changed.wait(left)
         return None
 
-    async def reply(self, command_id: str) -> Reply | None:
+    async def reply(self, command_id: str, text: bool = True) -> Reply | None:
         """See the port."""
-        entry = self._entries.get(command_id)
-        return None if entry is None else entry.buffer.reply()
+        while (entry := self._entries.get(command_id)) is not None:
+            reply, written = entry.buffer.reply(), entry.buffer.text
+            if not text or not written.begun:
+                return reply
+            so_far = written.so_far()
+            try:
+                whole = so_far.rest if so_far.file is None else await asyncio.to_thread(so_far.read)
+            except FileNotFoundError:  # it has begun anew, or was forgotten
+                continue
+            return msgspec.structs.replace(reply, text=whole)
+        return None
 
     async def last_n(self, command_id: str) -> int:
         """See the port."""
@@ -323,6 +338,11 @@ class LocalBroker:
         self._entries.pop(command_id, None)
         entry.changed.wake()
         entry.passed.wake()
+        if entry.buffer.text.so_far().file is not None:
+            await asyncio.to_thread(entry.buffer.text.clear)
+
+    def _new_entry(self, command: Command, payload: Payload) -> Entry:
+        return Entry(command, payload, ReplyBuffer(self._reply_bytes, ReplyText(self._text_memory, self._texts.new)))
 
     async def _settled(self, command_id: str) -> Entry | None:
         """Return a command once no change of it is on its way to disk: they are made one after the other."""

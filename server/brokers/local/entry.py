@@ -12,14 +12,14 @@ from .waiting import Waiting
 class Entry:
     """A command, its payload and its reply buffer, and how far they are on disk."""
 
-    def __init__(self, command: Command, payload: Payload, max_bytes: int) -> None:
+    def __init__(self, command: Command, payload: Payload, buffer: ReplyBuffer) -> None:
         self.command = command
         self.next: Command | None = None
         """The record after a transition that is still being written to disk."""
         self.change: asyncio.Task[object] | None = None
         """The last change that had to wait for the disk."""
         self.payload = payload
-        self.buffer = ReplyBuffer(max_bytes)
+        self.buffer = buffer
         self.unwritten: list[Event] = []
         """Events of a long command that are not in the store yet."""
         self.version = 0
