@@ -11,6 +11,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from server.api.module_page import SANDBOX, ModulePages, document
+from server.app import App
 from server.config import ROOT, ServerSettings
 from server.hosting.catalogue import ModuleConfig, module_config
 from server.hosting.settings.explore_page import ExplorePage
@@ -18,6 +19,7 @@ from server.hosting.settings.instance import read_settings
 from server.hosting.settings.module_settings import ModuleSettings, RouteMap, typed_settings
 from server.hosting.settings.platform_info import PlatformInfo
 from server.http.application import new_application
+from server.http.audience import declared
 from server.log_book import LogBook
 
 TEMPLATE = ROOT / "explorer" / "module-page.html"
@@ -39,6 +41,14 @@ def test_no_part_of_a_page_ends_its_element() -> None:
     assert (facts["html"], facts["routes"], facts["usesOptions"]) == (page.html, {"mine": "text/mine"}, False)
     assert r'content: "<\/style>"' in text
     assert "<title>&lt;/title&gt;" in text
+
+
+def test_no_module_can_call_its_route_like_one_of_the_servers(tmp_path: Path) -> None:
+    script = (ROOT / "explorer" / "assets" / "page-access.js").read_text("utf-8")
+    (reserved,) = re.findall(r"RESERVED = new Set\(\[(.*?)\]\)", script, re.DOTALL)
+    app = App(ServerSettings(data_dir=tmp_path)).web
+    own = {one.path.split("/")[2] for one in declared(app) if one.path.startswith("/v1/") and "{" not in one.path[:5]}
+    assert own - set(re.findall(r'"(\w+)"', reserved)) == set()
 
 
 @pytest.fixture
