@@ -169,7 +169,7 @@ def test_errors_leave_the_server_serving(shared: ServerProcess) -> None:
     status, body, headers = shared.call("/v1/no/such/route", b"")
     assert (status, b"There is no route" in body) == (404, True)
     assert headers["Content-Length"].isdigit()
-    status, body, _ = shared.call("/v1/talker/echo", b"\xff\xfe", {"Content-Type": "application/json"})
+    status, body, _ = shared.call("/v1/talker/echo", b'{"a": "\xff\xfe"}', {"Content-Type": "application/json"})
     assert (status, b"not UTF-8" in body) == (400, True)
     assert shared.poll("Talker", "nonsense")["success"] is False
     assert shared.post("/v1/talker/echo")["success"] is True
