@@ -37,6 +37,7 @@ KEYS = [
     "to",
 ]
 _PART_HEADERS = ["Content-Type", "Content-Transfer-Encoding", "Content-Encoding", "Content-Length", "X"]
+_LARGE = 1_300_000
 _ENCODINGS = ["base64", "quoted-printable", "binary", "gzip", "8bit", "utf-7", "rot13"]
 
 
@@ -151,6 +152,8 @@ def _part(chance: Chance, boundary: bytes) -> bytes:
         name, value = chance.choice(_PART_HEADERS).encode(), chance.choice((chance.word(), chance.choice(_ENCODINGS)))
         lines.append(name + b": " + value.encode("utf-8", "surrogatepass"))
     content = chance.encoded() if chance.random() < 0.8 else chance.bytes_of(70000)
+    if chance.once_in(300):
+        content *= _LARGE // (len(content) or 1)  # it goes over the disk
     return b"\r\n".join([*lines, b"", content]) + b"\r\n"
 
 

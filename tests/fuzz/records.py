@@ -8,6 +8,8 @@ import os
 import re
 import shutil
 import sqlite3
+import subprocess
+import sys
 import uuid
 import zlib
 from pathlib import Path
@@ -17,7 +19,7 @@ import diskcache
 import psutil
 
 from tests.support.chaos_server import TALKER
-from tests.support.server_process import ServerProcess, wait_until
+from tests.support.server_process import ROOT, ServerProcess, wait_until
 
 from .chance import Chance
 from .findings import fault_of, troubles_in
@@ -38,6 +40,7 @@ class Damaged:
         self._folder = folder
         self._witness = ""
         self._text = ""
+        self._keys = b""
         self.damages = 0
         """How many rows and files were damaged so far."""
 
@@ -70,6 +73,7 @@ class Damaged:
             for _ in range(COMMANDS):
                 _clone(cache, victim)
         (self._folder / "no modules").mkdir()
+        self._keys = _key_file(self._folder / "keys")
 
     def _records(self, name: str) -> Path:
         return self._folder / name / "data" / "records"
@@ -81,10 +85,14 @@ class Damaged:
         rows = _row_faults(chance, self._records("tried"), self._witness)
         files, whole = _file_faults(chance, tried / "data")
         self.damages += rows + files
+        keyed = chance.once_in(5)
+        if keyed:
+            (tried / "data" / "keys.json").write_bytes(chance.damaged(self._keys))
+            self.damages += 1
         server = ServerProcess(tried, self._folder / "no modules", 0, **_KEPT)
         try:
             with server:
-                fault = self._look(server, whole)
+                fault = "" if keyed else self._look(server, whole)
                 server.kill()
         except AssertionError as error:
             return f"it does not start: {' '.join(troubles_in(server.output)) or str(error)[-300:]}"
@@ -107,6 +115,14 @@ class Damaged:
     def _ids(self, server: ServerProcess) -> list[str]:
         status, body, _ = server.call("/v1/commands?brief=1&limit=100")
         return [one["id"] for one in json.loads(body)["commands"]] if status == 200 else []
+
+
+def _key_file(data: Path) -> bytes:
+    """What a file with two keys holds."""
+    for name in ("alice", "root"):
+        command = [sys.executable, "-m", "server", "--data-dir", str(data), "keys", "add", name, "--administrator"]
+        subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    return (data / "keys.json").read_bytes()
 
 
 def _kill_all(server: ServerProcess) -> None:

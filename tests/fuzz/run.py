@@ -57,6 +57,7 @@ class Run:
                 number += 1
             for target in (free[0], keyed[0]):
                 assert await asyncio.to_thread(target.module_answers)
+                assert await asyncio.to_thread(target.forgets_uploads)
 
     async def _batch(self, way: Way, target: Target | None, count: int) -> None:
         first = self._numbers[way.name]

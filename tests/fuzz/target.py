@@ -80,6 +80,14 @@ class Target:
         wait_until("the module answers", self._echoes)
         return True
 
+    def forgets_uploads(self) -> bool:
+        """Whether nothing is left of what was uploaded, now that its commands have ended."""
+        uploads = self.folder / "data" / "uploads"
+        wait_until(
+            "nothing is left of what was uploaded", lambda: not [one for one in uploads.rglob("*") if one.is_file()]
+        )
+        return True
+
     def sizes(self) -> Sizes:
         """What the server takes now."""
         assert self.server.process is not None

@@ -145,6 +145,32 @@ async def test_a_row_whose_name_is_damaged_is_named_with_what_belongs_to_it(left
     assert f"Command {ids[0]} cannot be read" in said
 
 
+@pytest.mark.parametrize("kind", ["\0payload", "../../payload", "/payload", "x" * 5000, "\ud800", "\r\n"])
+async def test_what_is_set_aside_stays_in_its_folder_whatever_its_name(left: tuple[Path, list[str]], kind: str) -> None:
+    folder, ids = left
+    before = set(folder.parent.rglob("*"))
+    rows(folder, "UPDATE Cache SET key = ? WHERE key = ?", packed(f"{kind}:{ids[0]}"), packed(f"payload:{ids[0]}"))
+    known, said = await after(folder)
+    assert known == ids[1:]
+    assert ids[0] in said
+    new = {path for path in folder.parent.rglob("*") if path not in before and not path.name.startswith("cache.db")}
+    assert {path for path in new if folder / "damaged" not in path.parents} == {folder / "damaged"}
+    assert len(list((folder / "damaged").iterdir())) > 1
+
+
+@pytest.mark.parametrize("filename", ["../outside", "/etc/hostname", "ab/../../outside", "a\0b", "."])
+@pytest.mark.parametrize("place", ["mode = 2, value = NULL", "mode = 1"])
+async def test_a_damaged_row_has_no_file_elsewhere(left: tuple[Path, list[str]], filename: str, place: str) -> None:
+    folder, ids = left
+    outside = folder.parent / "outside"
+    outside.write_bytes(packed({}))
+    sql = f"UPDATE Cache SET filename = ?, {place} WHERE key = ?"
+    rows(folder, sql, filename, packed(f"command:{ids[0]}"))
+    known, _ = await after(folder)
+    assert known == ids[1:]
+    assert outside.exists()
+
+
 async def test_a_missing_part_of_a_reply_does_not_leave_a_reply_that_looks_whole(left: tuple[Path, list[str]]) -> None:
     folder, ids = left
     rows(folder, "DELETE FROM Cache WHERE key = ?", packed(f"events:{ids[0]}:1"))

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import errno
 import os
+import re
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -35,6 +36,10 @@ Row = tuple[str, Any]
 _FAILURES = (sqlite3.Error, OSError, diskcache.Timeout)
 _LITTLE = 1024 * 1024
 """Bytes; a disk with fewer free ones is full."""
+
+
+_UNFIT = re.compile(r"[^A-Za-z0-9-]")
+"""What the name of a row may hold, if it is damaged, and the name of a file may not."""
 
 
 class RecordStore:
@@ -145,7 +150,7 @@ class RecordStore:
         try:
             private_folder(folder)
             for row in one.rows:
-                name = f"{row.key.replace(':', '-') or 'row'}-{row.rowid}"
+                name = f"{_UNFIT.sub('-', row.key)[:100] or 'row'}-{row.rowid}"
                 with open(folder / name, "wb", opener=opener) as file:
                     file.write(row.content)
             self._remove(one.rows)

@@ -50,10 +50,12 @@ def rescue_rows(connection: sqlite3.Connection, folder: Path) -> list[StoredRow]
 
 
 def _row(folder: Path, rowid: int, key: Any, mode: Any, filename: Any, value: Any) -> StoredRow:
-    row = StoredRow(rowid, "", filename=filename if isinstance(filename, str) else None)
+    row = StoredRow(rowid, "", filename=_inside(folder, filename))
     try:
         name = _decoded(key)
         row.key = name if isinstance(name, str) else ""
+        if filename is not None and row.filename is None:
+            raise ValueError("its file is not one of this folder")
         row.content = _content(folder, mode, row.filename, value)
         row.value = _decoded(row.content)
     except _UNREADABLE as error:
@@ -63,13 +65,18 @@ def _row(folder: Path, rowid: int, key: Any, mode: Any, filename: Any, value: An
     return row
 
 
+def _inside(folder: Path, filename: Any) -> str | None:
+    """The file of a row; one that is somewhere else is not the row's, to be read or removed."""
+    if not isinstance(filename, str) or "\0" in filename:
+        return None
+    return filename if folder.resolve() in (folder / filename).resolve().parents else None
+
+
 def _content(folder: Path, mode: Any, filename: str | None, value: Any) -> bytes:
     if mode == _IN_ROW and isinstance(value, bytes):
         return value
     if mode == _IN_FILE and filename is not None:
-        path = (folder / filename).resolve()
-        if folder.resolve() in path.parents:
-            return path.read_bytes()
+        return (folder / filename).read_bytes()
     raise ValueError("it does not say where its content is")
 
 
