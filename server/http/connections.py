@@ -2,7 +2,8 @@
 
 A connection that waits for an answer, follows a reply or speaks as a channel may do so as long as it likes. One that
 sends nothing, or half a request, may not; and when there are too many, the one that has done nothing for longest makes
-room for a new one. So nobody can use up the descriptors that the modules need.
+room for a new one. So nobody can use up the descriptors that the modules need. One whose body has to be read before
+anybody knows whose it is makes room as well: a byte now and then would hold it for ever.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from aiohttp.typedefs import Handler, Middleware
 from .bad_request import BadRequestError
 
 NewHandler = Callable[[], web.RequestHandler]
+STRANGER = web.RequestKey("stranger", bool)
+"""Whether a body is still being read to learn who sent it: until then its connection is no better than an idle one."""
 _SWEEP_SECONDS = 1.0
 _TRY_AGAIN_SECONDS = 0.2
 _SAY_AGAIN_SECONDS = 60.0
@@ -159,7 +162,7 @@ class Connections:
         """Whether there is room for one more, if need be in place of the one that has done nothing for longest."""
         if len(self._open) < self.limits.most:
             return True
-        idle = [connection for connection in self._open.values() if connection.doing is not _Doing.ANSWERING]
+        idle = [connection for connection in self._open.values() if connection.makes_room]
         kind = "the one that has done nothing for longest makes room" if idle else "new ones are refused"
         self._tell(f"There are {len(self._open)} connections, as many as there may be: {kind}.")
         if not idle:
@@ -214,6 +217,11 @@ class _Connection(asyncio.Protocol):
         if not self._ended.done():
             self._ended.set_result(None)
         self._handler.connection_lost(exc)
+
+    @property
+    def makes_room(self) -> bool:
+        """Whether it may be ended for the sake of a new one."""
+        return self._request is None or self._request.get(STRANGER, False)
 
     def answering(self, request: web.Request) -> None:
         """A whole request header is there."""

@@ -18,6 +18,7 @@ from .addresses import Networks, is_loopback
 from .api_keys import KeyRing
 from .audience import Audience, Declaration, declaration_of
 from .caller import NOBODY, Caller, Way
+from .connections import STRANGER
 from .envelope import error
 from .hosts import HostNames
 from .key_attempts import KeyAttempts
@@ -140,6 +141,7 @@ class Guard:
         if caller.owner is not None:
             return
         caller = request[_CALLER] = self.by_key(request, sent[-1].strip(), Way.FORM) if sent else NOBODY
+        request[STRANGER] = caller.owner is None
         request[_PLACE].give_back()
         refusal = unknown(caller) if caller.owner is None else self._rate_refusal(caller)
         if refusal is not None:
@@ -171,6 +173,7 @@ class Guard:
 
     async def _answer_unknown(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Let a handler read the form. Unless it found a key there, nothing that it answers is sent."""
+        request[STRANGER] = True
         async with self._unknown_bodies.reading(request.remote or "") as request[_PLACE]:
             answer = await self._answer(request, handler)
         return answer if request[_CALLER].owner is not None else unknown(NOBODY).answer()

@@ -10,6 +10,7 @@ from aiohttp import web
 from ...http.audience import Audience, declare
 from ...http.bad_request import BadRequestError
 from ...http.caller import NOBODY, Caller, Way
+from ...http.connections import STRANGER
 from ...http.envelope import ok
 from ...http.guard import Guard, caller_of, unknown
 from ...http.key_file import digest_of
@@ -76,6 +77,7 @@ class LoginRoutes:
 
 async def _small_body(request: web.Request) -> bytes:
     """Return the body. Raises ``BadRequestError``: nobody has shown a key yet, so it must be small."""
+    request[STRANGER] = True
     body = bytearray()
     async for chunk in request.content.iter_any():
         body += chunk
