@@ -191,6 +191,7 @@ def _connection_limits(settings: ServerSettings) -> ConnectionLimits:
         header=settings.header_timeout,
         idle=settings.idle_timeout,
         body=settings.body_timeout,
+        unsent=settings.max_unsent_bytes,
     )
 
 

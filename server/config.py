@@ -92,6 +92,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     access_log: Literal["off", "json", "common"] = "off"
     """Whether, and how, a line is written to ``logs/access.log`` in the data folder for each request."""
     max_connections: int = 4096
+    max_unsent_bytes: int = 256 * 1024 * 1024
     header_timeout: float = 30.0
     idle_timeout: float = 300.0
     body_timeout: float = 60.0

@@ -18,7 +18,7 @@ from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
 from .hosting.process.leftovers import living_server, unreadable_notes
 from .private_files import FILE_MODE, private_folder, replace_file
-from .set_aside import only_file
+from .set_aside import DAMAGED_JSON, only_file
 
 LOCK_NAME = "server.lock"
 NOTE_NAME = "server.json"
@@ -134,7 +134,7 @@ def _acquired(lock: BaseFileLock, patience: float) -> BaseFileLock:
 def _noted(path: Path) -> Occupant | None:
     try:
         return msgspec.json.decode((path / NOTE_NAME).read_bytes(), type=Occupant)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, *DAMAGED_JSON):
         return None
 
 

@@ -14,6 +14,7 @@ import msgspec
 import psutil
 
 from .private_files import private_folder, replace_file
+from .set_aside import DAMAGED_JSON
 
 _FOLDER = "started_by_hand"
 
@@ -66,7 +67,7 @@ def living_starts(data_dir: Path) -> list[HandStart]:
     for path in sorted((data_dir / _FOLDER).glob("*.json")):
         try:
             start = msgspec.json.decode(path.read_bytes(), type=HandStart)
-        except (OSError, msgspec.DecodeError):
+        except (OSError, *DAMAGED_JSON):
             continue
         if start.lives:
             living.append(start)

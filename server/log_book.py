@@ -19,6 +19,8 @@ from .set_aside import only_file, only_folder
 from .text import well_formed
 
 KEPT_ENTRIES = 5000
+KEPT_CHARACTERS = 2_000_000
+"""Of all entries together: one answer can hold them all."""
 MAX_ENTRY_CHARACTERS = 8192
 MAX_NAME_CHARACTERS = 100
 """Of a category or a label."""
@@ -56,7 +58,8 @@ class LogBook:
     def __init__(self, keys: Iterable[str] = ()) -> None:
         """``keys``: texts that no entry may hold."""
         self._mask = KeyMask(keys)
-        self._entries: deque[LogEntry] = deque(maxlen=KEPT_ENTRIES)
+        self._entries: deque[LogEntry] = deque()
+        self._characters = 0
         self._last_id = 0
         self._logger = logging.getLogger("millrace")
 
@@ -71,8 +74,14 @@ class LogBook:
             text = f"{text[:MAX_ENTRY_CHARACTERS]} … ({length} characters)"
         self._last_id += 1
         now = datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        self._entries.append(LogEntry(self._last_id, now, f"{category}: {text}", known, category, label))
+        self._keep(LogEntry(self._last_id, now, f"{category}: {text}", known, category, label))
         self._logger.log(_LEVELS[known], "%s: %s", category, _CONTROL.sub(_escaped, text).replace("\n", "\n    "))
+
+    def _keep(self, entry: LogEntry) -> None:
+        self._entries.append(entry)
+        self._characters += len(entry.entry)
+        while len(self._entries) > KEPT_ENTRIES or self._characters > KEPT_CHARACTERS:
+            self._characters -= len(self._entries.popleft().entry)
 
     def after(self, last_id: int, count: int) -> list[LogEntry]:
         """Return the entries with a higher id: the newest ``count`` of them, oldest first."""

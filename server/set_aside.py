@@ -5,6 +5,10 @@ from __future__ import annotations
 import itertools
 from pathlib import Path
 
+import msgspec
+
+DAMAGED_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes that are not the JSON one looks for: any of them may be in a damaged file."""
 MARK = ".damaged"
 
 

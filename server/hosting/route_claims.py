@@ -10,7 +10,7 @@ import msgspec
 
 from ..file_look import read_if_there
 from ..private_files import replace_file
-from ..set_aside import set_aside
+from ..set_aside import DAMAGED_JSON, set_aside
 from .settings.scanner import FoundModule
 
 FILE_NAME = "routes.json"
@@ -45,7 +45,7 @@ class RouteClaims:
         """Return why what is on disk says nothing to anybody; empty when it does, or when nobody can tell."""
         try:
             self._read()
-        except (msgspec.DecodeError, RecursionError, IsADirectoryError) as error:
+        except (*DAMAGED_JSON, IsADirectoryError) as error:
             return f"{self._path} cannot be read: {error}."
         except OSError:
             return ""

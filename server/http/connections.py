@@ -40,12 +40,15 @@ class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
 
     ``header``: from the first byte, or from the connection, to the end of a request's headers; ``idle``: between two
     requests; ``body``: without a byte of a body that has begun.
+
+    ``unsent``: bytes of all answers together that wait for their readers.
     """
 
     most: int
     header: float
     idle: float
     body: float
+    unsent: int = 256 * 1024 * 1024
 
 
 class BodyStalledError(BadRequestError, asyncio.TimeoutError):
@@ -68,6 +71,8 @@ class Connections:
         self._say = say
         self._clock = clock
         self._open: dict[object, _Connection] = {}
+        self._unread: dict[_Connection, None] = {}
+        """Those that have more to be sent than their reader takes, the oldest first."""
         self._tasks: list[asyncio.Task[None]] = []
         self._said = float("-inf")
         self.refused = 0
@@ -125,6 +130,20 @@ class Connections:
     def lost(self, handler: object) -> None:
         """Forget a connection that has ended."""
         self._open.pop(handler, None)
+
+    def unread(self, connection: _Connection) -> None:
+        """Note one whose reader is slow. When much waits to be sent, the one that has been so for longest ends."""
+        self._unread[connection] = None
+        while sum(one.unsent for one in self._unread) > self.limits.unsent:
+            text = f"Answers of more than {self.limits.unsent} bytes wait for their readers (max_unsent_bytes)"
+            self._tell(f"{text}: the connection that has been the slowest for longest is ended.")
+            slowest = next(iter(self._unread))
+            self.read(slowest)
+            slowest.abort()
+
+    def read(self, connection: _Connection) -> None:
+        """Note that a reader has caught up, or is gone."""
+        self._unread.pop(connection, None)
 
     async def _watch(self) -> None:
         while True:
@@ -208,11 +227,14 @@ class _Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._handler.pause_writing()
+        self._connections.unread(self)
 
     def resume_writing(self) -> None:
+        self._connections.read(self)
         self._handler.resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._connections.read(self)
         self._connections.lost(self._handler)
         if not self._ended.done():
             self._ended.set_result(None)
@@ -238,18 +260,24 @@ class _Connection(asyncio.Protocol):
                 text = f"Nothing more of the body has come for {limits.body:g} s."
                 self._request.content.set_exception(BodyStalledError(text, 408))
             return
-        unsent = 0 if self._transport is None else self._transport.get_write_buffer_size()
+        unsent = self.unsent
         if unsent != self._unsent:  # a slow reader, but a reader
             self._unsent, self.since = unsent, now
         if now - self.since > (limits.idle if self.doing is _Doing.NOTHING else limits.header):
-            self._abort()
+            self.abort()
+
+    @property
+    def unsent(self) -> int:
+        """How many bytes of answers wait for the reader."""
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
 
     async def end(self) -> None:
         """End it, and return when its descriptor is free."""
-        self._abort()
+        self.abort()
         await self._ended
 
-    def _abort(self) -> None:
+    def abort(self) -> None:
+        """End it at once; what is unsent is dropped."""
         if self._transport is not None:
             self._transport.abort()
 

@@ -18,6 +18,8 @@ from pathlib import Path
 import msgspec
 from filelock import FileLock
 
+from ..set_aside import DAMAGED_JSON
+
 KEY_PREFIX = "mrk_"
 """Every key that was made here begins so: logs can hide it, and scanners for secrets can find it."""
 _RANDOM_BYTES = 32
@@ -51,7 +53,7 @@ def read_keys(path: Path) -> list[StoredKey]:
         return msgspec.json.decode(path.read_bytes(), type=_Contents).keys
     except FileNotFoundError:
         return []
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (OSError, *DAMAGED_JSON) as error:
         raise KeyFileError(
             f"The keys in {path} cannot be read: {error}. None of them is valid until the file is mended; without it, "
             "add them anew: python -m server keys add NAME"

@@ -12,6 +12,7 @@ import msgspec
 from aiohttp import web
 
 from ..log_book import LogBook
+from ..set_aside import DAMAGED_JSON
 from .key_file import digest_of, write_private
 
 MAX_SESSIONS = 1024
@@ -44,7 +45,7 @@ class Sessions:
             sessions = msgspec.json.decode(data, type=list[Session])
         except FileNotFoundError:
             return
-        except (OSError, msgspec.DecodeError) as error:
+        except (OSError, *DAMAGED_JSON) as error:
             self._log.add(f"The log-ins in {self._path} cannot be read: {error}. Everybody logs in again.", "warning")
             return
         self._open = {session.token: session for session in sessions[-MAX_SESSIONS:]}

@@ -35,10 +35,11 @@ class Served:
         self.said: list[str] = []
         self.release = asyncio.Event()
         self.arrived = asyncio.Event()
-        limits = ConnectionLimits(most=most, header=30, idle=300, body=60)
+        limits = ConnectionLimits(most=most, header=30, idle=300, body=60, unsent=20_000_000)
         self.connections = Connections(limits, self.said.append, lambda: self.now)
         self.app = web.Application(middlewares=[self.connections.middleware, error_middleware(LogBook())])
         self.app.router.add_get("/quick", self._quick)
+        self.app.router.add_get("/large", self._large)
         self.app.router.add_get("/slow", self._slow)
         self.app.router.add_post("/upload", self._upload)
         self.app.router.add_get("/stream", self._stream)
@@ -48,6 +49,9 @@ class Served:
 
     async def _quick(self, _: web.Request) -> web.Response:
         return web.Response(text="quick")
+
+    async def _large(self, _: web.Request) -> web.Response:
+        return web.Response(body=bytes(16_000_000))
 
     async def _slow(self, _: web.Request) -> web.Response:
         self.arrived.set()
@@ -210,7 +214,7 @@ async def test_the_oldest_idle_connection_makes_room() -> None:
         await served.arrived.wait()
         served.now += 1
         first = await served.connect()
-        await eventually(lambda: served.number == 2)
+        await eventually(lambda: served.number == 1)
         served.now += 1
         second = await served.connect(HEAD)
         await eventually(lambda: served.number == 3)
@@ -297,3 +301,18 @@ def test_limits_under_which_nobody_could_be_served_are_refused(name: str) -> Non
         with pytest.raises(SettingsError, match=f"{name} must be more than 0"):
             load_settings([], {f"MILLRACE_{name.upper()}": value})
     assert getattr(load_settings([], {f"MILLRACE_{name.upper()}": "7"})[0], name) == 7
+
+
+async def test_answers_that_nobody_reads_make_room_for_those_that_are_read() -> None:
+    async with serving() as served:
+        peers = []
+        for _ in range(6):
+            reader, writer = await served.connect(b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            await reader.read(1)
+            peers.append((reader, writer))
+        await eventually(lambda: served.number == 1)
+        assert "wait for their readers" in served.said[0]
+        rest = await peers[-1][0].readuntil(b"\r\n\r\n")
+        assert b"16000000" in rest
+        assert len(await peers[-1][0].readexactly(16_000_000)) == 16_000_000
+        assert await answer(await served.connect(HEAD + b"\r\n")) == "200 quick"

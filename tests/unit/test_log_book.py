@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from server.log_book import LogBook, configure_logging
+from server.log_book import KEPT_CHARACTERS, KEPT_ENTRIES, LogBook, configure_logging
 from tests.support.api_server import running_api
 
 
@@ -32,6 +32,17 @@ def test_the_lines_of_an_entry_stand_apart_in_the_file(written: pytest.LogCaptur
     log.add("Traceback:\n12:00:00 E Server: forged\r\x1b[2Jgone\x07\u2028", "error", "Demo")
     assert written.messages == ["Demo: Traceback:\n    12:00:00 E Server: forged\\rgone\\x07\\u2028"]
     assert log.after(0, 1)[0].entry.startswith("Demo: Traceback:\n12:00:00")
+
+
+def test_all_entries_together_are_no_more_than_one_answer_can_hold() -> None:
+    log = LogBook()
+    log.add("first")
+    for _ in range(1000):
+        log.add("x" * 1_000_000)
+    kept = log.after(0, KEPT_ENTRIES)
+    assert kept[-1].id == 1001
+    assert kept[0].id > 1
+    assert sum(len(entry.entry) for entry in kept) <= KEPT_CHARACTERS
 
 
 async def test_a_post_to_the_log_is_bounded(tmp_path: Path) -> None:

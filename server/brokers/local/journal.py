@@ -18,7 +18,7 @@ import msgspec
 
 from ...commands.reply_buffer import Event
 from ...private_files import opener
-from ...set_aside import only_file, set_aside
+from ...set_aside import DAMAGED_JSON, only_file, set_aside
 from .recovery import is_sound
 
 
@@ -131,7 +131,7 @@ def _decoded(raw: bytes) -> JournalLine | None:
     """Return a line; ``None`` when it is not as it was written. Those of earlier versions have no checksum."""
     checksum, _, text = (b"", b"", raw) if raw.startswith(b"[") else raw.partition(b" ")
     text = text.partition(b" ")[2] if checksum else text
-    with contextlib.suppress(msgspec.DecodeError, RecursionError):
+    with contextlib.suppress(*DAMAGED_JSON):
         if (not checksum or checksum == b"%08x" % zlib.crc32(text)) and is_sound((line := _decode(text)).event):
             return line
     return None

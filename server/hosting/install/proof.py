@@ -10,6 +10,7 @@ import msgspec
 
 from ...config import ROOT
 from ...file_look import read_if_there, stat_if_there
+from ...set_aside import DAMAGED_JSON
 from ..process.uv_tool import clean_environment
 from ..settings.module_settings import ModuleSettings
 from .install_steps import InstallLog, Outcome, Step
@@ -88,7 +89,7 @@ def read_note(plan: ProofPlan, environment: Path) -> Note | None:
     """Return what was proven of an environment. Blocks. Raises ``OSError`` when nobody can tell."""
     try:
         return msgspec.json.decode(read_if_there(_path(plan, environment)) or b"", type=Note)
-    except msgspec.MsgspecError:
+    except DAMAGED_JSON:
         return None
 
 

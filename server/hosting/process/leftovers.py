@@ -15,11 +15,11 @@ import psutil
 
 from ...file_look import why
 from ...private_files import private_folder, replace_file
-from ...set_aside import set_aside
+from ...set_aside import DAMAGED_JSON, set_aside
 from .process_tree import ProcessIdentity, carriers, end_all, identify, is_alive
 
 _FOLDER = "launched"
-_UNREADABLE = (msgspec.DecodeError, RecursionError, IsADirectoryError)
+_UNREADABLE = (*DAMAGED_JSON, IsADirectoryError)
 """What a note that is none raises when it is read."""
 
 
