@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import random
+import re
 import sys
 import tempfile
 import time
@@ -24,6 +25,7 @@ from tests.support.soak_load import SoakLoad
 SAMPLE_SECONDS = 5.0
 WARM_UP_SHARE = 0.25
 """Of the whole time; by then what is kept for a while is forgotten at the pace at which it comes."""
+_TROUBLE = re.compile(r"Traceback|^[\d:]{8} E |: (?:Backoff|Failed)")
 _KEPT = {"MILLRACE_REPLY_RETENTION": "60", "MILLRACE_RESULT_RETENTION": "60"}
 
 
@@ -41,11 +43,21 @@ class Soak:
         async with aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=0)) as session:
             await self.load.start(session)
             began = time.monotonic()
-            while (passed := time.monotonic() - began) < seconds:
-                await asyncio.sleep(min(every, seconds - passed))
-                sample = await asyncio.to_thread(self._sizes)
-                self.figures.add(time.monotonic() - began, {**sample, **self._latencies()})
-            await self.load.stop()
+            try:
+                while (passed := time.monotonic() - began) < seconds:
+                    await asyncio.sleep(min(every, seconds - passed))
+                    await self._take_sample(time.monotonic() - began)
+            finally:
+                await self.load.stop()
+
+    async def _take_sample(self, passed: float) -> None:
+        latencies = self._latencies()
+        try:
+            sizes = await asyncio.to_thread(self._sizes)
+        except (ValueError, psutil.NoSuchProcess):
+            self.load.faults.append(f"after {passed:.0f} s the server or its module was not there")
+        else:
+            self.figures.add(passed, {**sizes, **latencies})
 
     def _latencies(self) -> dict[str, float]:
         taken = self.load.taken_latencies()
@@ -82,7 +94,7 @@ async def run(folder: Path, minutes: float, seed: int, every: float = SAMPLE_SEC
     with ChaosServer(folder, **_KEPT) as chaos:
         soak = Soak(chaos, SoakLoad(chaos.server.url, random.Random(seed)))
         await soak.run(seconds, every)
-        troubles = [line.strip() for line in chaos.server.output if "Traceback" in line or " E " in line]
+        troubles = [line.strip() for line in chaos.server.output if _TROUBLE.search(line)]
     warm_up = seconds * WARM_UP_SHARE
     counts = [f"| {name} | {count} | | |" for name, count in sorted(soak.load.counts.items())]
     head = ["| what | first quarter | last quarter | gain in an hour |", "|---|---:|---:|---:|"]
