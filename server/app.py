@@ -66,6 +66,7 @@ class App:
             settings.reply_bytes,
             clock,
             reply_text_memory=settings.reply_text_memory,
+            waiting_bytes=settings.max_waiting_bytes,
         )
         limits = DispatchSettings(queue_length=settings.queue_length, cancel_deadline=settings.cancel_deadline)
         self.dispatcher = Dispatcher(self.broker, limits, clock)

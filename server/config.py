@@ -62,6 +62,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     strict_status: bool = False
     """Whether module routes answer with HTTP's own status when they cannot be served; see docs/http-api.md."""
     queue_length: int = 1024
+    max_waiting_bytes: int = 1024**3
     queue_timeout: float = 3600.0
     cancel_deadline: float = 10.0
     reply_bytes: int = 4 * 1024 * 1024

@@ -18,12 +18,13 @@ class UnknownCommandError(CommandError):
 
 
 class QueueFullError(CommandError):
-    """The queue holds as many commands as it may."""
+    """The queue holds as many commands as it may, or all commands together so many bytes (``held``) as they may."""
 
-    def __init__(self, queue: str, length: int, retry_after: int) -> None:
-        super().__init__(
-            f"Request queue '{queue}' is full ({length} commands are waiting). Try again in {retry_after} s."
-        )
+    def __init__(self, queue: str, length: int, retry_after: int, held: int = 0) -> None:
+        full = f"Request queue '{queue}' is full ({length} commands are waiting)."
+        if held:
+            full = f"The values of the commands that wait and run take {held} bytes, no more fit (max_waiting_bytes)."
+        super().__init__(f"{full} Try again in {retry_after} s.")
         self.queue = queue
         self.length = length
         self.retry_after = retry_after

@@ -30,7 +30,9 @@ async def new_broker(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIte
     async def make() -> Broker:
         if opened:
             await opened.pop().close()
-        broker = LocalBroker(tmp_path / "records", BlobFolder(tmp_path / "spool"), reply_bytes=64 * 1024)
+        broker = LocalBroker(
+            tmp_path / "records", BlobFolder(tmp_path / "spool"), reply_bytes=64 * 1024, waiting_bytes=1_000_000
+        )
         await broker.open()
         opened.append(broker)
         return broker
@@ -358,3 +360,15 @@ async def test_a_trimmed_reply_keeps_its_text_and_says_that_history_is_gone(brok
     assert reply is not None
     assert (page.gone, page.ended, [event.kind for event in page.events]) == (True, True, [EventKind.RESULT])
     assert reply.text == "Hello"
+
+
+async def test_large_payloads_together_are_bounded_and_small_ones_are_not_kept_out(broker: Broker) -> None:
+    large = Payload([NamedValue("a", ["x" * 400_000])])
+    first, second, third = command(long=True), command("bob"), command()
+    await broker.submit(first, large, 100)
+    await broker.submit(second, large, 100)
+    with pytest.raises(QueueFullError, match="max_waiting_bytes"):
+        await broker.submit(third, large, 100)
+    await submit(broker)
+    await end(broker, first.command_id)
+    await broker.submit(third, large, 100)

@@ -30,6 +30,8 @@ from .text_folder import TextFolder
 from .writer import Writer
 
 RETRY_AFTER_SECONDS = 5
+_LARGE_PAYLOAD = 64 * 1024
+"""Bytes; smaller ones are bounded well enough by their number."""
 T = TypeVar("T")
 
 
@@ -107,11 +109,13 @@ class LocalBroker:
         clock: Clock | None = None,
         store: RecordStore | None = None,
         reply_text_memory: int = 256 * 1024,
+        waiting_bytes: int = 1024**3,
     ) -> None:
         self._clock = clock or Clock()
         self._writer = Writer(store or RecordStore(folder), Journal(folder))
         self._blobs = blobs
         self._reply_bytes = reply_bytes
+        self._waiting_bytes = waiting_bytes
         self._text_memory = reply_text_memory
         self._texts = TextFolder(folder / "texts")
         self._entries: dict[str, Entry] = {}
@@ -181,11 +185,20 @@ class LocalBroker:
             return 0
         if len(queue) >= limit:
             raise QueueFullError(command.queue, len(queue), RETRY_AFTER_SECONDS)
+        self._check_memory(entry, queue)
         self._entries[command.command_id] = entry
         if command.long:
             queue.arriving += 1
             return await self._change(entry, self._accept(entry, queue))
         return self._line_up(entry, queue)
+
+    def _check_memory(self, entry: Entry, queue: _Queue) -> None:
+        """Raise ``QueueFullError`` when there are large payloads enough; who sends little is not kept out by them."""
+        if entry.payload_bytes <= _LARGE_PAYLOAD:
+            return
+        held = sum(other.payload_bytes for other in self._entries.values())
+        if held + entry.payload_bytes > self._waiting_bytes:
+            raise QueueFullError(entry.command.queue, len(queue), RETRY_AFTER_SECONDS, held)
 
     async def claim(self, queue: str, worker_id: str, room: Room, timeout: float) -> Claim | None:
         """See the port."""
@@ -487,8 +500,7 @@ class LocalBroker:
         entry.changed.wake()
         entry.passed.wake()
         if new.ended:
-            payload, entry.payload = entry.payload, Payload()
-            await self._discard_files(payload)
+            await self._discard_files(entry.take_payload())
         return new
 
     def _wait_again(self, entry: Entry) -> None:

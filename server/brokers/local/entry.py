@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 
 from ...commands.command import Command, Payload
 from ...commands.reply_buffer import Event, ReplyBuffer
@@ -19,6 +20,8 @@ class Entry:
         self.change: asyncio.Task[object] | None = None
         """The last change that had to wait for the disk."""
         self.payload = payload
+        self.payload_bytes = _bytes_of(payload)
+        """What it takes of the memory."""
         self.buffer = buffer
         self.unwritten: list[Event] = []
         """Events of a long command that are not in the store yet."""
@@ -35,6 +38,11 @@ class Entry:
         self.passed = Waiting()
         """For who waits for a milestone only: most events of a buffer are none."""
 
+    def take_payload(self) -> Payload:
+        """Return the payload of a command that has ended, and forget it here."""
+        payload, self.payload, self.payload_bytes = self.payload, Payload(), 0
+        return payload
+
     @property
     def changing(self) -> bool:
         """Whether a change is on its way to disk; until it is there, no other one begins."""
@@ -49,3 +57,9 @@ class Entry:
     def latest(self) -> Command:
         """The record with the transition that is under way."""
         return self.next or self.command
+
+
+def _bytes_of(payload: Payload) -> int:
+    """Count texts as Python keeps them: one emoji makes every character of its text four bytes."""
+    texts = sum(sys.getsizeof(text) for item in payload.values for text in item.value)
+    return texts + sum(len(file.data or b"") for file in payload.files)
