@@ -14,6 +14,9 @@ from collections.abc import Callable
 
 import msgspec
 
+MAX_STATUS_BYTES = 256 * 1024
+"""Of what a module says of its state: dashboards ask for that of all modules every few seconds."""
+
 
 class Room(msgspec.Struct):
     """How many more commands of each sort a worker can take; read and lowered by the broker as it hands them out.
@@ -82,6 +85,12 @@ class Worker(msgspec.Struct, kw_only=True):
     owners: dict[str, str] = msgspec.field(default_factory=dict)
     """Whose these commands are."""
     status_data: msgspec.Raw | None = None
+
+    def show_status(self, data: bytes | msgspec.Raw) -> None:
+        """Keep what the module says of its state, a JSON object, unless it is too long for every list of modules."""
+        raw = bytes(data)
+        if len(raw) <= MAX_STATUS_BYTES:
+            self.status_data = msgspec.Raw(raw)
 
 
 class WorkerRegistry:

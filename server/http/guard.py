@@ -33,6 +33,8 @@ FORM_KEY = "api_key"
 """The value of form or query in which clients of DeepStack send their key."""
 _CALLER = web.RequestKey("caller", Caller)
 _PLACE = web.RequestKey("place", Place)
+_FORWARDED = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP")
+"""What proxies add, and no module does. To the server, whoever comes by one on this machine is on this machine."""
 _COMMANDS_RETRY_SECONDS = 5.0
 _KEY_NEEDED = "An API key is needed: send it as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'."
 _ADMINISTRATORS_ONLY = (
@@ -285,4 +287,6 @@ def _module_refusal(request: web.Request) -> Refusal | None:
         return Refusal(403, "Only module processes on this machine may use this.")
     if "Origin" in request.headers or "Sec-Fetch-Site" in request.headers:
         return Refusal(403, "No web page may use this: it is for module processes.")
+    if any(name in request.headers for name in _FORWARDED):
+        return Refusal(403, "Nobody may use this by way of a proxy: it is for module processes on this machine.")
     return None

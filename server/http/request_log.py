@@ -84,6 +84,7 @@ class RequestLog:
         version = f"HTTP/{request.version.major}.{request.version.minor}"
         stamp = now.strftime("%d/%b/%Y:%H:%M:%S +0000")
         user = quote(owner) if owner else "-"
+        path = path.replace('"', "%22")  # else a path could end its field, and forge the next
         return f'{request.remote or "-"} - {user} [{stamp}] "{request.method} {path} {version}" {status} {size or "-"}'
 
 

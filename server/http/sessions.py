@@ -17,6 +17,8 @@ from .key_file import digest_of, write_private
 
 MAX_SESSIONS = 1024
 """The oldest makes room for a new one."""
+MAX_OF_ONE_KEY = 32
+"""Likewise, so that nobody logs others out by logging in often."""
 
 
 class Session(msgspec.Struct, frozen=True):
@@ -61,6 +63,9 @@ class Sessions:
         token = secrets.token_urlsafe(32)
         session = Session(digest_of(token), key, time.time() + self.lifetime)
         self._open = {one.token: one for one in self._open.values() if one.expires > time.time()}
+        own = [one.token for one in self._open.values() if one.key == key]
+        if len(own) >= MAX_OF_ONE_KEY:
+            del self._open[own[0]]
         while len(self._open) >= MAX_SESSIONS:
             del self._open[next(iter(self._open))]
         self._open[session.token] = session

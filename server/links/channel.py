@@ -279,7 +279,7 @@ class ChannelConnection:
                 self._dispatcher.set_room(self._worker, max(1, message.parallelism), max(1, message.long_parallelism))
                 self._ready.set()
             case protocol.Status():
-                self._worker.status_data = message.data
+                self._worker.show_status(message.data)
             case protocol.Log():
                 category = message.category or self._worker.module_id
                 self._log.add(message.entry, message.level, category, message.label)

@@ -131,7 +131,7 @@ class QueueProtocol:
     async def _take_answer(self, worker: Worker, command_id: str, output: dict[str, Any], body: bytes) -> bool:
         control = any(output.get("command") == name for name in (PROBE, CANCEL))
         if isinstance(output.get("statusData"), dict):
-            worker.status_data = msgspec.Raw(msgspec.json.encode(output["statusData"]))
+            worker.show_status(msgspec.json.encode(output["statusData"]))
         if not control and output.get("commandStatus") == "running" and output.get("commandId") == command_id:
             await self._long.follow(worker, command_id, str(output.get("inferenceDevice", "CPU")))
             return True
@@ -148,7 +148,7 @@ class QueueProtocol:
         text = sent[0] if sent else ""
         if _json_object(text.encode()) is None:
             return web.Response(status=404, text="Module status data not updated")
-        worker.status_data = msgspec.Raw(text.encode())
+        worker.show_status(text.encode())
         await self._workers.note_contact(worker)
         return web.Response(text="Module status updated")
 

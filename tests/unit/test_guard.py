@@ -14,6 +14,7 @@ from server.http import api_keys
 from server.http.guard import GUARD
 from server.http.key_attempts import BURST, MAX_ADDRESSES, KeyAttempts
 from server.http.key_file import KeyFileError, add_key, read_keys, remove_keys
+from server.http.sessions import MAX_OF_ONE_KEY
 from tests.support.api_server import ApiServer, Client, running_api
 
 KEYS = {"key-a": "ann", "key-b": "bob"}
@@ -355,6 +356,17 @@ async def test_log_ins_expire_and_are_bounded(tmp_path: Path, monkeypatch: pytes
         async with client.post("/v1/login", data={"key": "key-a"}) as answer:
             jar = {"Cookie": answer.headers["Set-Cookie"].partition(";")[0]}
         assert await status(client, **jar) == 401
+
+
+async def test_logging_in_often_logs_nobody_else_out(keyed: Api) -> None:
+    server, client = keyed
+    sessions = server.app[GUARD].sessions
+    async with client.post("/v1/login", data={"key": "key-a"}) as answer:
+        jar = {"Cookie": answer.headers["Set-Cookie"].partition(";")[0]}
+    for _ in range(MAX_OF_ONE_KEY + 1):
+        await sessions.begin("another's digest")
+    assert len(sessions._open) == MAX_OF_ONE_KEY + 1
+    assert await status(client, **jar) == 200
 
 
 async def test_without_keys_nobody_needs_to_log_in(tmp_path: Path) -> None:

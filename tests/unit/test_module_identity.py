@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from server.commands.command import CommandState
-from server.commands.workers import Worker
+from server.commands.workers import MAX_STATUS_BYTES, Worker
 from tests.support.api_server import ApiServer, Client, running_api
 
 POLL = "/v1/queue/demo_queue"
@@ -190,6 +190,14 @@ async def test_a_module_that_somebody_starts_by_hand_is_let_in_by_the_settings(t
         assert await state(server, command_id) is CommandState.COMPLETED
 
 
+async def test_nobody_is_taken_for_a_module_by_way_of_a_proxy(tmp_path: Path) -> None:
+    async with running_api(tmp_path, external_modules=["Demo"]) as (server, client):
+        command_id = await accepted(client)
+        for name in ("X-Forwarded-For", "X-Forwarded-Proto", "Forwarded", "Via"):
+            assert await status(client, "GET", POLL, params=DEMO, headers={name: "203.0.113.7"}) == 403
+        assert await state(server, command_id) is CommandState.QUEUED
+
+
 async def test_an_answer_that_is_too_long_ends_its_command_alone(tmp_path: Path) -> None:
     async with running_api(tmp_path, max_body_bytes=100_000) as (server, client):
         server.workers.remove(server.worker.worker_id)
@@ -265,3 +273,12 @@ async def drained(server: ApiServer, worker: Worker, keep: str) -> None:
     """Answer everything that a worker runs but one command."""
     for command_id in [each for each in worker.running if each != keep]:
         await server.dispatcher.finish(worker, command_id, True, msgspec.Raw(b'{"success":true}'))
+
+
+async def test_a_state_that_is_too_long_is_not_kept(api: tuple[ApiServer, Client]) -> None:
+    server, client = api
+    worker = launched(server)
+    for text, kept in (('{"a":1}', True), ('{"a":"' + "x" * MAX_STATUS_BYTES + '"}', False)):
+        path = "/v1/queue/updatemodulestatus/Demo"
+        assert await status(client, "POST", path, data={"statusData": text}, headers=proof(worker)) == 200
+        assert (bytes(worker.status_data or b"") == text.encode()) is kept
