@@ -91,7 +91,7 @@ def _key_in(body: bytes) -> str:
         if body.lstrip().startswith(b"{"):
             return msgspec.json.decode(body, type=_Shown).key.strip()
         return dict(parse_qsl(body.decode(), errors="strict")).get("key", "").strip()
-    except ValueError:
+    except (ValueError, RecursionError):  # the second: it is nested too deeply
         raise BadRequestError('Send {"key": "…"} as JSON, or a form with the field \'key\'.') from None
 
 
