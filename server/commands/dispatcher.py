@@ -33,6 +33,10 @@ _MODULE_ERROR = Reason.MODULE_ERROR.value
 NO_OBJECT = msgspec.Raw(b'{"success":false,"error":"The module\'s answer is not a JSON object."}')
 
 
+MAX_DEVICE = 200
+"""Characters of what a module says that it runs on: every poll repeats it."""
+
+
 class DispatchSettings(msgspec.Struct, frozen=True, kw_only=True):
     """``queue_length``: commands that may wait in one queue. The others are seconds."""
 
@@ -229,7 +233,7 @@ class Dispatcher:
         if command is None:
             return
         self._known_long.add((command.module_id, command.name))
-        change = Change(long=True, started_at=self.clock.now(), inference_device=inference_device)
+        change = Change(long=True, started_at=self.clock.now(), inference_device=inference_device[:MAX_DEVICE])
         try:
             await self._broker.transition(command_id, {command.state} & LIVE, command.state, change)
         except StorageError as error:

@@ -72,7 +72,7 @@ class Connections:
         self._clock = clock
         self._open: dict[object, _Connection] = {}
         self._unread: dict[_Connection, None] = {}
-        """Those that have more to be sent than their reader takes, the oldest first."""
+        """Those that have more to be sent than their reader takes; first the one that has taken nothing for longest."""
         self._tasks: list[asyncio.Task[None]] = []
         self._said = float("-inf")
         self.refused = 0
@@ -118,6 +118,9 @@ class Connections:
     def sweep(self) -> None:
         """End what has done nothing for too long."""
         now = self._clock()
+        for connection in list(self._unread):
+            if connection.has_taken():
+                self._unread[connection] = self._unread.pop(connection)
         for connection in list(self._open.values()):
             connection.check(now, self.limits)
 
@@ -132,11 +135,14 @@ class Connections:
         self._open.pop(handler, None)
 
     def unread(self, connection: _Connection) -> None:
-        """Note one whose reader is slow. When much waits to be sent, the one that has been so for longest ends."""
+        """Note one whose reader is slow. When much waits to be sent, those end that have taken nothing for longest.
+
+        This one does not: however long its answer is, it may still be read.
+        """
         self._unread[connection] = None
-        while sum(one.unsent for one in self._unread) > self.limits.unsent:
+        while len(self._unread) > 1 and sum(one.unsent for one in self._unread) > self.limits.unsent:
             text = f"Answers of more than {self.limits.unsent} bytes wait for their readers (max_unsent_bytes)"
-            self._tell(f"{text}: the connection that has been the slowest for longest is ended.")
+            self._tell(f"{text}: the connection that has taken nothing for longest ends.")
             slowest = next(iter(self._unread))
             self.read(slowest)
             slowest.abort()
@@ -206,7 +212,7 @@ class _Connection(asyncio.Protocol):
         self._clock = clock
         self._transport: asyncio.Transport | None = None
         self._request: web.Request | None = None
-        self._unsent = 0
+        self._unsent = self._untaken = 0
         self._ended = asyncio.get_running_loop().create_future()
         self.doing = _Doing.HEADER
         self.since = self._moved = clock()
@@ -270,6 +276,11 @@ class _Connection(asyncio.Protocol):
     def unsent(self) -> int:
         """How many bytes of answers wait for the reader."""
         return 0 if self._transport is None else self._transport.get_write_buffer_size()
+
+    def has_taken(self) -> bool:
+        """Whether the reader has taken something since this was asked last."""
+        before, self._untaken = self._untaken, self.unsent
+        return self._untaken < before
 
     async def end(self) -> None:
         """End it, and return when its descriptor is free."""

@@ -30,16 +30,17 @@ Peer = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 class Served:
     """A server with a clock that only the test moves."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, unsent: int) -> None:
         self.now = 1000.0
         self.said: list[str] = []
         self.release = asyncio.Event()
         self.arrived = asyncio.Event()
-        limits = ConnectionLimits(most=most, header=30, idle=300, body=60, unsent=20_000_000)
+        limits = ConnectionLimits(most=most, header=30, idle=300, body=60, unsent=unsent)
         self.connections = Connections(limits, self.said.append, lambda: self.now)
         self.app = web.Application(middlewares=[self.connections.middleware, error_middleware(LogBook())])
         self.app.router.add_get("/quick", self._quick)
         self.app.router.add_get("/large", self._large)
+        self.app.router.add_get("/huge", self._huge)
         self.app.router.add_get("/slow", self._slow)
         self.app.router.add_post("/upload", self._upload)
         self.app.router.add_get("/stream", self._stream)
@@ -52,6 +53,9 @@ class Served:
 
     async def _large(self, _: web.Request) -> web.Response:
         return web.Response(body=bytes(16_000_000))
+
+    async def _huge(self, _: web.Request) -> web.Response:
+        return web.Response(body=bytes(64_000_000))
 
     async def _slow(self, _: web.Request) -> web.Response:
         self.arrived.set()
@@ -96,8 +100,8 @@ class Served:
 
 
 @contextlib.asynccontextmanager
-async def serving(most: int = 100) -> AsyncIterator[Served]:
-    served = Served(most)
+async def serving(most: int = 100, unsent: int = 20_000_000) -> AsyncIterator[Served]:
+    served = Served(most, unsent)
     runner = web.AppRunner(served.app, handler_cancellation=True, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     assert runner.server is not None
@@ -214,7 +218,7 @@ async def test_the_oldest_idle_connection_makes_room() -> None:
         await served.arrived.wait()
         served.now += 1
         first = await served.connect()
-        await eventually(lambda: served.number == 1)
+        await eventually(lambda: served.number == 2)
         served.now += 1
         second = await served.connect(HEAD)
         await eventually(lambda: served.number == 3)
@@ -316,3 +320,28 @@ async def test_answers_that_nobody_reads_make_room_for_those_that_are_read() -> 
         assert b"16000000" in rest
         assert len(await peers[-1][0].readexactly(16_000_000)) == 16_000_000
         assert await answer(await served.connect(HEAD + b"\r\n")) == "200 quick"
+
+
+async def huge(served: Served) -> Peer:
+    peer = await served.connect(b"GET /huge HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    await peer[0].readuntil(b"\r\n\r\n")
+    return peer
+
+
+async def test_an_answer_that_is_longer_than_the_bound_is_sent_to_who_reads_it() -> None:
+    async with serving() as served:
+        reader, _ = await huge(served)
+        assert len(await reader.readexactly(64_000_000)) == 64_000_000
+
+
+async def test_who_takes_something_is_not_the_one_that_ends() -> None:
+    async with serving(unsent=130_000_000) as served:
+        reading, idle = await huge(served), await huge(served)
+        for _ in range(3):  # at first the system itself takes some of both
+            await reading[0].readexactly(10_000_000)
+            served.connections.sweep()
+        await huge(served)
+        await eventually(lambda: served.number == 2)
+        assert len(await reading[0].readexactly(34_000_000)) == 34_000_000
+        with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+            await idle[0].readexactly(64_000_000)
