@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from . import model
 from .commands import shown
 from .greeting import MODULE, Greeting, GreetingError
-from .http_client import HttpClient
+from .http_client import HttpClient, NoAnswerError
 from .layout import Layout
 from .module_states import ModuleStates, problems, settled
 from .progress import InstallError, Progress
@@ -40,7 +41,8 @@ class Welcome:
         self._progress = progress
         self._settings = settings
         self._states = states
-        self._greeting = Greeting(HttpClient(settings.url, settings.key), progress, states)
+        self._client = HttpClient(settings.url, settings.key)
+        self._greeting = Greeting(self._client, progress, states)
 
     def say(self, repository: str | None = None, instance: str | None = None) -> None:
         """Wait, greet and tell. ``repository`` is where to download a model from, once that is possible.
@@ -51,13 +53,30 @@ class Welcome:
         self._wait_for_the_server()
         self._progress.say(f"    It runs. {self._settings.url}/ shows the same in a browser.")
         try:
+            if self._is_a_stranger():
+                self._leave_to_its_owner(repository, instance)
+                return
             if repository is not None:
                 self._fetch(repository, instance)
             self._greet()
         except (GreetingError, InstallError) as problem:
             self._progress.say(f"\nWarning: {problem}")
         self._tell_problems()
-        self._progress.say(_addresses(self._settings))
+        self._progress.say(_addresses(self._settings, with_key=bool(self._settings.key)))
+
+    def _is_a_stranger(self) -> bool:
+        """Whether the server wants a key that it keeps only a hash of, so that only its owner can look and chat."""
+        with contextlib.suppress(NoAnswerError):
+            return bool(self._client.get("/v1/whoami").get("keyNeeded"))
+        return False
+
+    def _leave_to_its_owner(self, repository: str | None, instance: str | None) -> None:
+        self._progress.say("    It asks for an API key. Log in on that page to see its modules and to chat.")
+        if repository is not None:
+            model.download(
+                self._layout, self._progress, self._settings, repository, instance, lambda: self._states.wait(0.2)
+            )
+        self._progress.say(_addresses(self._settings, with_key=True))
 
     def _wait_for_the_server(self) -> None:
         started = time.monotonic()
@@ -106,9 +125,9 @@ class Welcome:
                 self._progress.say(f"  {line}")
 
 
-def _addresses(settings: ServerSettings) -> str:
+def _addresses(settings: ServerSettings, with_key: bool) -> str:
     url = settings.url
-    login = ["-H", "Authorization: Bearer KEY"] if settings.key else []
+    login = ["-H", "Authorization: Bearer KEY"] if with_key else []
     return ADDRESSES.format(
         url=url,
         curl_chat=shown(["curl", *login, "-F", "prompt=What is a module?", f"{url}/v1/text/chat"]),
