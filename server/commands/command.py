@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import enum
 import time
-import uuid
 from typing import Any
 
 import msgspec
 from codeproject_ai_sdk.protocol import NamedValue
+
+from ..random_ids import RandomIds
 
 
 class CommandState(str, enum.Enum):
@@ -115,9 +116,18 @@ class Change(msgspec.Struct, kw_only=True, frozen=True):
     result: msgspec.Raw | msgspec.UnsetType | None = msgspec.UNSET
 
 
+_RANDOM = RandomIds(32)
+
+
 def new_command_id() -> str:
-    """Return an id that cannot be guessed: for anonymous users the id is the key to the reply."""
-    return str(uuid.uuid4())
+    """Return an id that cannot be guessed, because for anonymous users the id is the key to the reply.
+
+    It is a UUID of version 4.
+    """
+    hexadecimal = _RANDOM.draw()
+    variant = "89ab"[int(hexadecimal[16], 16) & 3]
+    parts = hexadecimal[:8], hexadecimal[8:12], f"4{hexadecimal[13:16]}", variant + hexadecimal[17:20], hexadecimal[20:]
+    return "-".join(parts)
 
 
 def result_object(command: Command) -> dict[str, Any]:
