@@ -31,6 +31,7 @@ REASONS = {
     r"bash install\.sh": "it installs, and runs until it is stopped: test_install_run.py does that; understood below",
     r"curl .*/v1/text/shout": "test_docs.py types it in, with the module that the document has made",
     r"\.venv/bin/(ruff|mypy|pytest)": "that is how this test itself is run",
+    r"\.venv/bin/python -m server check": "test_check_command.py runs it",
     r"python -m benchmarks (?!list)": "it measures for minutes: test_benchmarks*.py run the parts",
 }
 RUN_HERE = r"python -m benchmarks list|curl .*/v1/(text/chat|LlamaChat/)"
