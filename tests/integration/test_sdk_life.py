@@ -96,7 +96,7 @@ async def test_what_a_quit_cuts_short_is_marked_as_unfinished() -> None:
     async with served_module("long", CPAI_MODULE_PARALLELISM="1") as (server, process):
         await server.command("id-1", "go", count="1000000")
         await server.until(lambda: server.text_of("id-1") != "")
-        await server.command("id-2", "go", count="1")  # waits for the first
+        await server.command("id-2", "go", count="1000000")  # waits for the first
         await server.find(Started, lambda started: started.command_id == "id-2")
         await server.send(Quit())
         assert await process.exit_code() == 0

@@ -183,9 +183,9 @@ def listening() -> Iterator[list[str]]:
     said: list[str] = []
     handler = logging.Handler()
     handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
-    logging.getLogger("engine").addHandler(handler)
+    logging.getLogger("llamachat.engine").addHandler(handler)
     yield said
-    logging.getLogger("engine").removeHandler(handler)
+    logging.getLogger("llamachat.engine").removeHandler(handler)
 
 
 @contextmanager
