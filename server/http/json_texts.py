@@ -28,10 +28,12 @@ class JsonTexts:
 
     def __init__(self, body: bytes | bytearray) -> None:
         """Raises what ``msgspec.json.decode`` raises, for a long text that is damaged."""
-        self._mark = secrets.token_hex(8)
         self._long: dict[str, list[str]] = {}
-        self._stand_in = re.compile(f'"({self._mark}[0-9]+)"')
-        self.text = b"".join(self._without_long(body)) if len(body) > _PIECE else bytes(body)
+        if len(body) <= _PIECE:  # as almost all are: nothing else is made for them
+            self.text = bytes(body)
+            return
+        self._mark = secrets.token_hex(8)
+        self.text = b"".join(self._without_long(body))
 
     def plain(self, text: str) -> str:
         """Return the text that a decoded one stands for: most often itself."""
@@ -50,7 +52,7 @@ class JsonTexts:
         return "".join(self._put_back(text)) if self._long else text
 
     def _put_back(self, text: str) -> Iterator[str]:
-        for place, piece in enumerate(self._stand_in.split(text)):
+        for place, piece in enumerate(re.split(f'"({self._mark}[0-9]+)"', text)):
             if place % 2 == 0:
                 yield piece
                 continue
